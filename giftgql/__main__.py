@@ -1,0 +1,3 @@
+from giftgql.cli import main
+
+main()

@@ -1,0 +1,67 @@
+"""The HTTP server: Starlette is known here and nowhere else.
+
+`edge` surrounds every request, `callers` says who is calling, `graphql` is the API, `oauth` gives
+out access tokens, `health` answers the load balancer.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from giftgql import log, schema
+from giftgql.app import health, oauth
+from giftgql.app.callers import Callers
+from giftgql.app.edge import Edge
+from giftgql.app.graphql import GraphQLEndpoint
+from giftgql.app.responses import failure
+from giftgql.errors import ErrorCode
+from giftgql.settings import Settings, read_settings
+from giftgql.startup import open_store
+from giftgql.store import Store
+
+
+def create_app(settings: Settings | None = None, store: Store | None = None) -> Starlette:
+    """The application. Given a store it uses it; otherwise it opens one of its own and closes it."""
+    if settings is None:  # one of several worker processes
+        settings = read_settings()
+        log.configure(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        app.state.store = store or await open_store(settings, serving=True)
+        app.state.callers = Callers(app.state.store)
+        try:
+            yield
+        finally:
+            if store is None:
+                await app.state.store.close()
+
+    app = Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/", _home, methods=["GET"]),
+            Route("/graphql", GraphQLEndpoint(schema.build())),
+            Route("/oauth/token", oauth.token, methods=["POST"]),
+            Route("/healthz", health.alive, methods=["GET"]),
+            Route("/readyz", health.ready, methods=["GET"]),
+        ],
+        exception_handlers={HTTPException: _http_error},
+    )
+    app.add_middleware(Edge, settings=settings)
+    return app
+
+
+async def _home(_: Request) -> Response:
+    return RedirectResponse("/graphql")
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = ErrorCode.NOT_FOUND if error.status_code == 404 else ErrorCode.BAD_REQUEST
+    headers = dict(error.headers or {})
+    return failure(error.status_code, code, f"{error.detail}.", headers=headers)

@@ -1,0 +1,42 @@
+"""Reading a request's body: within a limit, within a time."""
+
+import asyncio
+
+from starlette.requests import ClientDisconnect, Request
+
+from giftgql.errors import ErrorCode
+from giftgql.settings import Settings
+
+
+class BadBody(Exception):
+    """The body cannot be read; `status` and the sentence say why."""
+
+    code = ErrorCode.BAD_REQUEST
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def media_type_of(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def read_body(request: Request, settings: Settings) -> bytes:
+    """The whole body. Raises BadBody: 413 where it is too large, 408 where it comes too slowly."""
+    largest = settings.max_body_bytes
+    length = request.headers.get("content-length")
+    if length is not None and length.isdecimal() and int(length[:12]) > largest:
+        raise BadBody(413, f"The request body has more than {largest} bytes.")
+    received = bytearray()
+    try:
+        async with asyncio.timeout(settings.body_seconds):
+            async for chunk in request.stream():
+                received += chunk
+                if len(received) > largest:
+                    raise BadBody(413, f"The request body has more than {largest} bytes.")
+    except TimeoutError:
+        raise BadBody(408, "The request body took too long.") from None
+    except ClientDisconnect:
+        raise BadBody(400, "The request body ended early.") from None
+    return bytes(received)

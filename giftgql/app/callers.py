@@ -1,0 +1,63 @@
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import monotonic
+
+from giftgql import credentials
+from giftgql.clients import service as clients
+from giftgql.errors import Unauthenticated
+from giftgql.members import service as members
+from giftgql.permissions import Caller
+from giftgql.store import Store
+
+RIGHTS_SECONDS = 2.0
+"""For how long a credential is not asked about again: so late a disabled client is refused."""
+
+REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    caller: Caller
+    expires_at: datetime | None
+    read_at: float
+
+
+class Callers:
+    """Tells who is calling from the bearer credential in a request's header."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+
+    async def identify(self, authorization: str | None) -> Caller:
+        """The caller. Raises Unauthenticated; what is mistyped is not looked up."""
+        scheme, _, credential = (authorization or "").partition(" ")
+        credential = credential.strip()
+        if scheme.lower() != "bearer" or not credentials.is_well_formed(credential):
+            raise Unauthenticated
+        digest = credentials.digest(credential)
+        known = self._known.get(digest)
+        if known is None or monotonic() - known.read_at > RIGHTS_SECONDS:
+            known = await self._read(credential)
+            self._known[digest] = known
+            self._known.move_to_end(digest)
+            if len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        now = self._store.clock() if self._store.clock else datetime.now(UTC)
+        if known.expires_at is not None and known.expires_at <= now:
+            raise Unauthenticated
+        return known.caller
+
+    async def _read(self, credential: str) -> _Known:
+        read_at = monotonic()
+        authenticate = (
+            members.authenticate
+            if credential.startswith(credentials.MEMBER_TOKEN)
+            else clients.authenticate
+        )
+        async with self._store.read() as reading:
+            found = await authenticate(reading, credential)
+        if found is None:
+            raise Unauthenticated
+        return _Known(*found, read_at)

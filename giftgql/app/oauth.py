@@ -1,0 +1,98 @@
+"""OAuth 2 client credentials (RFC 6749, section 4.4): a client's key for a short-lived token."""
+
+from base64 import b64decode
+from binascii import Error as NotBase64
+from urllib.parse import parse_qsl, unquote_plus
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from giftgql.app.bodies import BadBody, media_type_of, read_body
+from giftgql.app.responses import json_response
+from giftgql.clients import service as clients
+from giftgql.errors import Unavailable
+
+FORM = "application/x-www-form-urlencoded"
+MOST_PARAMETERS = 20
+
+
+class _Refused(Exception):
+    """An error of RFC 6749, section 5.2."""
+
+    def __init__(self, error: str, description: str, status: int = 400) -> None:
+        super().__init__(error)
+        self.error, self.description, self.status = error, description, status
+
+
+async def token(request: Request) -> Response:
+    """`POST /oauth/token`: client id and secret by basic authentication or in the form."""
+    try:
+        form = await _form(request)
+        client_id, secret = _credentials(request, form)
+        grant_type = form.get("grant_type")
+        if grant_type is None:
+            raise _Refused("invalid_request", "grant_type is missing.")
+        if grant_type != "client_credentials":
+            raise _Refused("unsupported_grant_type", "grant_type must be client_credentials.")
+        async with request.app.state.store.write() as tx:
+            granted = await clients.grant_token(tx, client_id, secret)
+        if granted is None:
+            raise _Refused("invalid_client", "Client id or secret is wrong.", 401)
+    except _Refused as refused:
+        request.state.log["errors"] = [refused.error]
+        headers = {"WWW-Authenticate": 'Basic realm="giftgql"'} if refused.status == 401 else {}
+        content = {"error": refused.error, "error_description": refused.description}
+        return json_response(content, refused.status, headers=headers)
+    except Unavailable as refusal:
+        headers = {"Retry-After": str(refusal.facts["retryAfter"])}
+        content = {"error": "temporarily_unavailable", "error_description": str(refusal)}
+        return json_response(content, 503, headers=headers)
+    request.state.log["caller"] = f"client:{client_id}"
+    return json_response(
+        {
+            "access_token": granted.text,
+            "token_type": "Bearer",
+            "expires_in": request.app.state.store.settings.access_token_seconds,
+        },
+        headers={"Pragma": "no-cache"},
+    )
+
+
+async def _form(request: Request) -> dict[str, str]:
+    if media_type_of(request) != FORM:
+        raise _Refused("invalid_request", f"Content-Type must be {FORM}.")
+    try:
+        body = await read_body(request, request.state.settings)
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, max_num_fields=MOST_PARAMETERS, errors="strict"
+        )
+    except BadBody as bad:
+        raise _Refused("invalid_request", str(bad), bad.status) from None
+    except ValueError:
+        raise _Refused("invalid_request", "The form is malformed.") from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise _Refused("invalid_request", "A parameter is given twice.")
+    return form
+
+
+def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:
+    """Client id and secret, from the one place where they are."""
+    authorization = request.headers.get("authorization")
+    in_form = "client_secret" in form
+    if authorization is None:
+        if not in_form or "client_id" not in form:
+            raise _Refused("invalid_client", "Client id and secret are missing.", 401)
+        return form["client_id"], form["client_secret"]
+    if in_form:
+        raise _Refused("invalid_request", "The client authenticates in two ways at once.")
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        if scheme.lower() != "basic":
+            raise ValueError(scheme)
+        client_id, colon, secret = b64decode(encoded.strip(), validate=True).decode().partition(":")
+    except (ValueError, NotBase64):
+        raise _Refused("invalid_client", "Basic authentication is malformed.", 401) from None
+    if not colon:
+        raise _Refused("invalid_client", "Basic authentication is malformed.", 401)
+    return unquote_plus(client_id), unquote_plus(secret)

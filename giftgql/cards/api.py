@@ -1,0 +1,418 @@
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any
+
+import strawberry
+
+from giftgql import codes
+from giftgql.cards import service
+from giftgql.cards.models import CardStatus, CodeEnding
+from giftgql.cards.repository import Criteria
+from giftgql.cards.service import CardChange, CardView, NewCard, NewCode
+from giftgql.cards.visibility import SeenCode
+from giftgql.codes import CodeType
+from giftgql.context import Info
+from giftgql.errors import InvalidInput, NotFound
+from giftgql.fields import MEMBER_TOKEN, extend, mutation, query, selected
+from giftgql.members.api import Member, members_by_id, read_member_id
+from giftgql.money import Money, is_currency
+from giftgql.paging import Page, cut
+from giftgql.permissions import Permission
+from giftgql.requests.service import once
+from giftgql.values import (
+    First,
+    JSONObject,
+    Results,
+    Since,
+    Skip,
+    argument,
+    facts_of,
+    given,
+    metadata,
+    optional,
+    record_id,
+    register,
+    secret_input,
+    text,
+)
+from giftgql.vault import Vault, valid_pin
+
+register("What a code is for.")(CodeType)
+register("How a code ended.")(CodeEnding)
+register("The state of a card; of several that hold, the first listed here is shown.")(CardStatus)
+
+_NOT_FINGERPRINTED = frozenset({"physical_pin", "idempotency_key"})
+
+
+@strawberry.type(description="A code through which a card's balance is reached.")
+class Code:
+    id: strawberry.ID = strawberry.field(description="The code's internal id.")
+    code_type: CodeType = strawberry.field(description="What the code is for.")
+    code: str = strawberry.field(
+        description="The code as it was given or made; or, if `isMasked`, twelve asterisks and "
+        "its last characters, at most four. A masked value finds nothing."
+    )
+    is_masked: bool = strawberry.field(description="Whether `code` is hidden but for its end.")
+    expires_on: date | None = strawberry.field(
+        description="Last day of the code, in the server's time zone; the funds are not touched."
+    )
+    created_at: datetime = strawberry.field(description="When it was added, UTC.")
+    ended_at: datetime | None = strawberry.field(description="When it was ended, UTC.")
+    ending: CodeEnding | None = strawberry.field(description="How it was ended.")
+
+    @classmethod
+    def of(cls, code: SeenCode) -> "Code":
+        return cls(
+            id=strawberry.ID(str(code.id)),
+            code_type=code.kind,
+            code=code.text,
+            is_masked=code.is_masked,
+            expires_on=code.expires_on,
+            created_at=code.created_at,
+            ended_at=code.ended_at,
+            ending=code.ending,
+        )
+
+
+@strawberry.type(description="A balance in one currency that can be reached through codes.")
+class GiftCard:
+    id: strawberry.ID = strawberry.field(description="The internal id, for `giftcardEdit`.")
+    member_id: strawberry.ID | None = strawberry.field(description="The owner's id.")
+    currency: str = strawberry.field(description="ISO 4217 code of the balance's currency.")
+    status: CardStatus = strawberry.field(description="The state of the card.")
+    balance: Money = strawberry.field(description="What is available.")
+    expires_on: date | None = strawberry.field(
+        description="Last day of the funds, in the server's time zone; null if they do not expire."
+    )
+    note: str | None = strawberry.field(description="For staff.")
+    metadata: JSONObject | None = strawberry.field(description="The retailer's own facts.")
+    created_at: datetime = strawberry.field(description="When the card was made, UTC.")
+    modified_at: datetime = strawberry.field(description="When it last changed, UTC.")
+    codes: list[Code] = strawberry.field(
+        description="The live codes that the caller may see, expired ones too; at most one a type."
+    )
+    code_history: list[Code] = strawberry.field(
+        description="The latest 100 ended codes that the caller may see, the last ended first."
+    )
+
+    @strawberry.field(
+        description="The owner. Null without `ViewMembers`, but for the member itself."
+    )
+    async def member(self, info: Info) -> Member | None:
+        caller = info.context.caller
+        if self.member_id is None:
+            return None
+        if caller.member_id != self.member_id and not caller.may(Permission.VIEW_MEMBERS):
+            return None
+        return await info.context.load(members_by_id, str(self.member_id))
+
+    @classmethod
+    def of(cls, view: CardView, today: date) -> "GiftCard":
+        card = view.card
+        return cls(
+            id=strawberry.ID(str(card.id)),
+            member_id=None if card.member_id is None else strawberry.ID(card.member_id),
+            currency=card.currency,
+            status=card.status(today),
+            balance=Money(0, card.currency),
+            expires_on=card.expires_on,
+            note=card.note,
+            metadata=None if card.details is None else JSONObject(card.details),
+            created_at=card.created_at,
+            modified_at=card.modified_at,
+            codes=[Code.of(code) for code in view.codes],
+            code_history=[Code.of(code) for code in view.history],
+        )
+
+
+@strawberry.input
+class CodesInput:
+    physical_code: str | None = optional(
+        "A printed code: 4 to 64 printable ASCII characters, also when spaces and dashes are "
+        "not counted. `CODE_TAKEN` where it is or ever was in use."
+    )
+    physical_pin: str | None = optional(
+        "The printed code's scratch-off PIN, 4 to 12 digits. It is never given out again."
+    )
+    physical_expires_on: date | None = optional("Last day of the printed code.")
+    add_personal_code: bool = strawberry.field(
+        default=False,
+        description="Make a personal code. `MEMBER_REQUIRED` where the card has no owner.",
+    )
+    personal_expires_on: date | None = optional("Last day of the personal code.")
+    external_code: str | None = optional(
+        "A third-party system's code, which that system secures: characters as in "
+        "`physicalCode`. `CODE_TAKEN` where it is or ever was in use."
+    )
+    external_expires_on: date | None = optional("Last day of the third-party code.")
+    member_id: strawberry.ID | None = optional(
+        "The owner. `MEMBER_NOT_FOUND` where there is no such member; `MEMBER_MISMATCH` where "
+        "the card belongs to another: a card's owner never changes."
+    )
+    note: str | None = optional("For staff, at most 1,000 characters.")
+    metadata: JSONObject | None = optional("The retailer's own facts.")
+    idempotency_key: str | None = optional(
+        "1 to 128 printable ASCII characters. The same key with the same input does the work "
+        "once and gives the first answer again, with `replayed: true` in the response's "
+        "`extensions`; with other input it is an `IDEMPOTENCY_CONFLICT`."
+    )
+
+    async def new_codes(self, vault: Vault) -> list[NewCode]:
+        """The codes to add. A PIN is hashed here, which takes a while."""
+        new = []
+        if given(self.physical_code) is not None:
+            code = codes.to_store(self.physical_code or "", "physicalCode")
+            pin = given(self.physical_pin)
+            if pin is not None:
+                pin = await vault.hash_pin(CodeType.PHYSICAL, code, valid_pin(pin, "physicalPin"))
+            expires_on = given(self.physical_expires_on)
+            new.append(NewCode(CodeType.PHYSICAL, "physicalCode", code, pin, expires_on))
+        elif given(self.physical_pin) is not None:
+            raise InvalidInput("physicalPin", "needs physicalCode")
+        elif given(self.physical_expires_on) is not None:
+            raise InvalidInput("physicalExpiresOn", "needs physicalCode")
+        if self.add_personal_code:
+            expires_on = given(self.personal_expires_on)
+            new.append(NewCode(CodeType.PERSONAL, "addPersonalCode", expires_on=expires_on))
+        elif given(self.personal_expires_on) is not None:
+            raise InvalidInput("personalExpiresOn", "needs addPersonalCode")
+        if given(self.external_code) is not None:
+            code = codes.to_store(self.external_code or "", "externalCode")
+            expires_on = given(self.external_expires_on)
+            new.append(NewCode(CodeType.EXTERNAL, "externalCode", code, expires_on=expires_on))
+        elif given(self.external_expires_on) is not None:
+            raise InvalidInput("externalExpiresOn", "needs externalCode")
+        return new
+
+    def owner(self) -> str | None:
+        wanted = given(self.member_id)
+        return None if wanted is None else read_member_id(wanted)
+
+    def card_facts(self) -> dict[str, Any]:
+        """The note and the metadata, where they are given."""
+        facts: dict[str, Any] = {}
+        if self.note is not strawberry.UNSET:
+            facts["note"] = (
+                None if self.note is None else text(self.note, "note", 1_000, lines=True)
+            )
+        if self.metadata is not strawberry.UNSET:
+            facts["details"] = None if self.metadata is None else metadata(self.metadata)
+        return facts
+
+
+@secret_input("A card to be made, with at least one code: else `INVALID_INPUT`.")
+class GiftcardAddInput(CodesInput):
+    currency: str | None = optional("ISO 4217 code; the server's own by default.")
+    expires_on: date | None = optional("Last day of the funds.")
+
+    async def parsed(self, vault: Vault, own_currency: str) -> NewCard:
+        currency = given(self.currency) or own_currency
+        if not is_currency(currency):
+            raise InvalidInput("currency", "is no ISO 4217 currency")
+        facts = self.card_facts()
+        owner = self.owner()
+        request = once(given(self.idempotency_key), "giftcardAdd", _fingerprinted(self))
+        new = await self.new_codes(vault)
+        if not new:
+            raise InvalidInput("giftcard", "needs a code: a card has at least one")
+        return NewCard(
+            codes=new,
+            currency=currency,
+            member_id=owner,
+            expires_on=given(self.expires_on),
+            note=facts.get("note"),
+            details=facts.get("details"),
+            request=request,
+        )
+
+
+@secret_input(
+    "Changes of a card's codes, note and metadata, all or nothing. A type that the card has is "
+    "replaced, a printed code with its PIN. What is left out stays; a null note or metadata is "
+    "emptied."
+)
+class GiftcardEditInput(CodesInput):
+    id: strawberry.ID = strawberry.field(description="The card's internal id.")
+    revoke_physical_code: bool = strawberry.field(
+        default=False, description="End the printed code. `NOT_FOUND` where there is none."
+    )
+    revoke_personal_code: bool = strawberry.field(
+        default=False, description="End the personal code. `NOT_FOUND` where there is none."
+    )
+    revoke_external_code: bool = strawberry.field(
+        default=False, description="End the third-party code. `NOT_FOUND` where there is none."
+    )
+    revoke_digital_code: bool = strawberry.field(
+        default=False, description="End the digital code. `NOT_FOUND` where there is none."
+    )
+
+    async def parsed(self, vault: Vault) -> CardChange:
+        card_id = record_id(self.id)
+        if card_id is None:
+            raise NotFound("id", "gift card")
+        facts, owner = self.card_facts(), self.owner()
+        request = once(given(self.idempotency_key), "giftcardEdit", _fingerprinted(self))
+        return CardChange(
+            card_id=card_id,
+            codes=await self.new_codes(vault),
+            revoked=self._revoked(),
+            member_id=owner,
+            facts=facts,
+            request=request,
+        )
+
+    def _revoked(self) -> Mapping[CodeType, str]:
+        asked = {
+            CodeType.PHYSICAL: (self.revoke_physical_code, "revokePhysicalCode"),
+            CodeType.PERSONAL: (self.revoke_personal_code, "revokePersonalCode"),
+            CodeType.EXTERNAL: (self.revoke_external_code, "revokeExternalCode"),
+            CodeType.DIGITAL: (self.revoke_digital_code, "revokeDigitalCode"),
+        }
+        return {kind: field for kind, (is_asked, field) in asked.items() if is_asked}
+
+
+@strawberry.type
+class CardQuery:
+    @query(
+        requires=(Permission.FIND_GIFT_CARD_BY_CODE, Permission.LIST_GIFT_CARDS),
+        description="Gift cards. By `code`: needs `FindGiftCardByCode` and the `Use…` permission "
+        "of the code's type; without `codeType` a code that exists in two types gives both cards; "
+        "ended codes and masked values find nothing. Without `code` a list: needs "
+        "`ListGiftCards`. What finds nothing gives empty `results`.",
+    )
+    async def giftcard(
+        self,
+        info: Info,
+        code: Annotated[str | None, argument("A code in clear; no filter goes with it.")] = None,
+        code_type: Annotated[CodeType | None, argument("What type `code` is of.")] = None,
+        id: Annotated[strawberry.ID | None, argument("The internal id.")] = None,
+        member_id: Annotated[strawberry.ID | None, argument("The owner's id.")] = None,
+        status: Annotated[CardStatus | None, argument("The state shown of the card.")] = None,
+        last_four: Annotated[
+            str | None, argument("The last four characters of a live code, exactly.")
+        ] = None,
+        expires_before: Annotated[
+            date | None, argument("Cards whose funds' last day is before this one.")
+        ] = None,
+        first: First = 100,
+        skip: Skip = 0,
+        since: Since = None,
+    ) -> Results[GiftCard] | None:
+        asked = selected(info)
+        with_history = "codeHistory" in asked
+        if code is not None:
+            info.context.caller.require(Permission.FIND_GIFT_CARD_BY_CODE)
+            if any(
+                f is not None for f in (id, member_id, status, last_four, expires_before, since)
+            ):
+                raise InvalidInput("code", "goes with codeType only")
+            presented, where = codes.given(code, "code"), cut(first, skip)
+            async with info.context.read() as reading:
+                views = await service.find(reading, presented, code_type, with_history=with_history)
+            page = Page(views[skip : skip + where.first], len(views) > skip + where.first)
+            return _results(info, page, reading.today, asked)
+        info.context.caller.require(Permission.LIST_GIFT_CARDS)
+        if code_type is not None:
+            raise InvalidInput("codeType", "needs code")
+        criteria = _criteria(id, member_id, status, last_four, expires_before)
+        async with info.context.read() as reading:
+            page = await service.page(
+                reading,
+                criteria,
+                first=first,
+                skip=skip,
+                since=since,
+                with_history=with_history,
+            )
+        return _results(info, page, reading.today, asked)
+
+    @query(
+        requires=MEMBER_TOKEN,
+        description="The member whose token this is, with its own cards, codes in clear.",
+    )
+    async def me(self, info: Info) -> Member | None:
+        return await info.context.load(members_by_id, info.context.caller.id)
+
+
+@strawberry.type
+class CardMutation:
+    @mutation(
+        requires=Permission.CREATE_GIFT_CARD,
+        description="Make a card with balance zero, `NOT_ACTIVATED`. The answer shows the codes "
+        "just set, a personal one masked without `ViewUnmaskedGiftCardCodes`.",
+    )
+    async def giftcard_add(self, info: Info, giftcard: GiftcardAddInput) -> GiftCard | None:
+        store = info.context.store
+        new = await giftcard.parsed(store.vault, store.settings.currency)
+        async with info.context.write() as tx:
+            view = await service.add(tx, new)
+        info.context.replayed |= view.is_replayed
+        return GiftCard.of(view, tx.today)
+
+    @mutation(
+        requires=Permission.EDIT_GIFT_CARD,
+        description="Add, replace and revoke a card's codes, all or nothing. Ended codes stop "
+        "working at once, stay in `codeHistory`, and are never used again.",
+    )
+    async def giftcard_edit(self, info: Info, giftcard: GiftcardEditInput) -> GiftCard | None:
+        change = await giftcard.parsed(info.context.store.vault)
+        with_history = "codeHistory" in selected(info)
+        async with info.context.write() as tx:
+            view = await service.edit(tx, change, with_history=with_history)
+        info.context.replayed |= view.is_replayed
+        return GiftCard.of(view, tx.today)
+
+
+@extend(Member)
+@strawberry.field(
+    description="The member's cards, by id. Others than the member need `ListGiftCards`."
+)
+async def giftcards(
+    self: Member, info: Info, first: First = 100, skip: Skip = 0
+) -> Results[GiftCard] | None:
+    caller, asked = info.context.caller, selected(info)
+    if caller.member_id != self.id and not caller.may(Permission.LIST_GIFT_CARDS):
+        return Results(results=[], has_more_results=False, limited_by_permission=True, until=None)
+    criteria = Criteria(member_id=str(self.id))
+    async with info.context.read() as reading:
+        page = await service.page(
+            reading, criteria, first=first, skip=skip, with_history="codeHistory" in asked
+        )
+    return _results(info, page, reading.today, asked)
+
+
+def _criteria(
+    card_id: strawberry.ID | None,
+    member_id: strawberry.ID | None,
+    status: CardStatus | None,
+    last_four: str | None,
+    expires_before: date | None,
+) -> Criteria:
+    return Criteria(
+        # No card has the id 0, so what can be no id finds nothing.
+        card_id=None if card_id is None else record_id(card_id) or 0,
+        member_id=None if member_id is None else read_member_id(member_id),
+        status=status,
+        last_four=None if last_four is None else text(last_four, "lastFour", 4).upper(),
+        expires_before=expires_before,
+    )
+
+
+def _results(
+    info: Info, page: Page[CardView], today: date, asked: frozenset[str]
+) -> Results[GiftCard] | None:
+    hides_owner = "member" in asked and not info.context.caller.may(Permission.VIEW_MEMBERS)
+    caller = info.context.caller
+    return Results(
+        results=[GiftCard.of(view, today) for view in page.rows],
+        has_more_results=page.has_more,
+        limited_by_permission=any(
+            view.is_limited or (hides_owner and view.card.member_id not in (None, caller.member_id))
+            for view in page.rows
+        ),
+        until=page.until,
+    )
+
+
+def _fingerprinted(given_input: CodesInput) -> dict[str, Any]:
+    return facts_of(given_input, without=_NOT_FINGERPRINTED)

@@ -1,0 +1,141 @@
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, bindparam, func, true, update
+from sqlalchemy.orm import aliased
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from giftgql.cards.models import CardStatus, Code, CodeEnding, GiftCard
+from giftgql.database import insert_unless_there, page_query
+from giftgql.paging import Cut
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What a list of cards is narrowed to; None narrows nothing."""
+
+    card_id: int | None = None
+    member_id: str | None = None
+    status: CardStatus | None = None
+    last_four: str | None = None
+    expires_before: date | None = None
+
+
+class CardRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def add(self, card: GiftCard) -> int:
+        self.session.add(card)
+        await self.session.flush()
+        assert card.id is not None
+        return card.id
+
+    async def get(self, card_id: int) -> GiftCard | None:
+        return await self.session.get(GiftCard, card_id)
+
+    async def lock(self, card_id: int) -> GiftCard | None:
+        query = select(GiftCard).where(GiftCard.id == card_id).with_for_update()
+        return (await self.session.exec(query)).first()
+
+    async def find_by_fingerprints(
+        self, fingerprints: Collection[bytes]
+    ) -> Sequence[tuple[GiftCard, Code]]:
+        """The cards with a live code of these fingerprints, each with each of its live codes."""
+        found = await self.session.exec(_BY_FINGERPRINT, params={"fingerprints": fingerprints})
+        return found.all()
+
+    async def page(self, cut: Cut, criteria: Criteria, today: date) -> Sequence[GiftCard]:
+        """One row more than the page shows."""
+        query = select(GiftCard)
+        if criteria.card_id is not None:
+            query = query.where(GiftCard.id == criteria.card_id)
+        if criteria.member_id is not None:
+            query = query.where(GiftCard.member_id == criteria.member_id)
+        if criteria.expires_before is not None:
+            query = query.where(col(GiftCard.expires_on) < criteria.expires_before)
+        if criteria.last_four is not None:
+            with_code = select(Code.card_id).where(
+                Code.last_four == criteria.last_four, col(Code.ended_at).is_(None)
+            )
+            query = query.where(col(GiftCard.id).in_(with_code))
+        if criteria.status is not None:
+            query = query.where(_has_status(criteria.status, today))
+        return (await self.session.exec(page_query(query, GiftCard, cut))).all()
+
+    async def live_codes(self, card_ids: Collection[int]) -> Sequence[Code]:
+        query = select(Code).where(col(Code.card_id).in_(card_ids), col(Code.ended_at).is_(None))
+        return (await self.session.exec(query)).all()
+
+    async def ended_codes(self, card_ids: Collection[int], *, newest: int) -> Sequence[Code]:
+        """The `newest` ended codes of each card, the one that ended last first."""
+        place = func.row_number().over(
+            partition_by=col(Code.card_id),
+            order_by=(col(Code.ended_at).desc(), col(Code.id).desc()),
+        )
+        ranked = (
+            select(Code, place.label("place"))
+            .where(col(Code.card_id).in_(card_ids), col(Code.ended_at).is_not(None))
+            .subquery()
+        )
+        ended = aliased(Code, ranked)
+        query = select(ended).where(ranked.c.place <= newest).order_by(ranked.c.place)
+        return (await self.session.exec(query)).all()
+
+    async def codes_by_ids(self, code_ids: Collection[int]) -> Sequence[Code]:
+        query = select(Code).where(col(Code.id).in_(code_ids))
+        return (await self.session.exec(query)).all()
+
+    async def add_code(self, code: Code) -> int | None:
+        """Add a code; None if its fingerprint is, or ever was, another's. Waits for a running add."""
+        values = code.model_dump(exclude={"id"})
+        insert = insert_unless_there(self.session, Code, "fingerprint").values(values)
+        added = (await self.session.exec(insert.returning(col(Code.id)))).first()
+        return None if added is None else added[0]
+
+    async def set_seal(self, code_id: int, ciphertext: bytes, cipher_key: int) -> None:
+        seal = update(Code).where(col(Code.id) == code_id)
+        await self.session.exec(seal.values(ciphertext=ciphertext, cipher_key=cipher_key))
+
+    async def end_code(self, code_id: int, ending: CodeEnding, *, at: datetime) -> None:
+        """End a live code; its row stays."""
+        live = (col(Code.id) == code_id) & col(Code.ended_at).is_(None)
+        await self.session.exec(update(Code).where(live).values(ended_at=at, ending=ending))
+
+    async def codes_sealed_otherwise(self, cipher_key: int, *, at_most: int) -> Sequence[Code]:
+        """Codes sealed with any other key, locked against another rotation."""
+        query = (
+            select(Code)
+            .where(Code.cipher_key != cipher_key)
+            .order_by(col(Code.id))
+            .limit(at_most)
+            .with_for_update(skip_locked=True)
+        )
+        return (await self.session.exec(query)).all()
+
+
+def _has_status(status: CardStatus, today: date) -> ColumnElement[bool]:
+    expired = col(GiftCard.expires_on) < today
+    match status:
+        case CardStatus.EXPIRED:
+            return expired
+        case CardStatus.NOT_ACTIVATED:
+            return col(GiftCard.expires_on).is_(None) | ~expired
+        case _:
+            return ~true()
+
+
+_given = aliased(Code)
+_BY_FINGERPRINT = (
+    select(GiftCard, Code)
+    .join(_given, col(_given.card_id) == GiftCard.id)
+    .join(Code, col(Code.card_id) == GiftCard.id)
+    .where(
+        col(_given.fingerprint).in_(bindparam("fingerprints", expanding=True)),
+        col(_given.ended_at).is_(None),
+        col(Code.ended_at).is_(None),
+    )
+    .order_by(col(GiftCard.id))
+)

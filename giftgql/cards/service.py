@@ -1,0 +1,298 @@
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Any
+
+from giftgql import codes
+from giftgql.cards.models import Code, CodeEnding, GiftCard
+from giftgql.cards.repository import Criteria
+from giftgql.cards.visibility import USE, SeenCode, seen_by
+from giftgql.codes import CodeText, CodeType
+from giftgql.errors import (
+    CodeTaken,
+    MemberMismatch,
+    MemberNotFound,
+    MemberRequired,
+    NotFound,
+    PastExpiration,
+    PermissionDenied,
+)
+from giftgql.installation import service as installation
+from giftgql.paging import Page, cut, page_of
+from giftgql.requests import service as requests
+from giftgql.requests.service import Once
+from giftgql.store import Reading, Transaction
+
+HISTORY = 100
+"""How many ended codes of a card are shown, newest first."""
+
+ROTATION_BATCH = 500
+
+_ORDER = {kind: place for place, kind in enumerate(CodeType)}
+
+
+@dataclass(frozen=True)
+class NewCode:
+    """A code to be added. `field` names its input; personal codes have no text, they get one."""
+
+    kind: CodeType
+    field: str
+    text: CodeText | None = None
+    pin_verifier: str | None = field(default=None, repr=False)
+    expires_on: date | None = None
+    expires_field: str = "expiresOn"
+
+
+@dataclass(frozen=True)
+class NewCard:
+    """A card to be made, with at least one code."""
+
+    codes: Sequence[NewCode]
+    currency: str
+    member_id: str | None = None
+    expires_on: date | None = None
+    note: str | None = None
+    details: dict[str, Any] | None = None
+    request: Once | None = None
+
+
+@dataclass(frozen=True)
+class CardChange:
+    """Changes of one card, all or nothing. `facts` has the note and metadata to be written."""
+
+    card_id: int
+    codes: Sequence[NewCode] = ()
+    revoked: Mapping[CodeType, str] = field(default_factory=dict)
+    member_id: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    request: Once | None = None
+
+
+@dataclass(frozen=True)
+class CardView:
+    """A card as one caller may see it; `is_limited` where codes were left out."""
+
+    card: GiftCard
+    codes: Sequence[SeenCode]
+    history: Sequence[SeenCode] = ()
+    is_limited: bool = False
+    is_replayed: bool = False
+
+
+async def add(tx: Transaction, new: NewCard) -> CardView:
+    """Make a card with its codes: balance zero, not activated. With a key, once."""
+    if (done := await requests.claim(tx, new.request)) is not None:
+        return await _replayed(tx, done)
+    _refuse_past(tx, new.expires_on, "expiresOn")
+    if new.member_id is not None:
+        await _require_member(tx, new.member_id)
+    card = GiftCard(
+        currency=new.currency,
+        member_id=new.member_id,
+        expires_on=new.expires_on,
+        note=new.note,
+        details=new.details,
+        created_at=tx.now,
+        modified_at=tx.now,
+    )
+    card_id = await tx.cards.add(card)
+    just_set = await _add_codes(tx, card, new.codes)
+    await requests.settle(tx, new.request, {"card": card_id, "codes": just_set, "set": just_set})
+    return (await _views(tx, [card], just_set=just_set))[0]
+
+
+async def edit(tx: Transaction, change: CardChange, *, with_history: bool = False) -> CardView:
+    """Add, replace and revoke codes of a card. Ended codes stop working at once."""
+    if (done := await requests.claim(tx, change.request)) is not None:
+        return await _replayed(tx, done, with_history=with_history)
+    card = await tx.cards.lock(change.card_id)
+    if card is None or card.id is None:
+        raise NotFound("id", "gift card")
+    await tx.read_clock()
+    await _settle_owner(tx, card, change.member_id)
+    await _end_codes(tx, card.id, change)
+    just_set = await _add_codes(tx, card, change.codes)
+    for name, value in change.facts.items():
+        setattr(card, name, value)
+    card.modified_at = tx.now
+    live = await tx.cards.live_codes([card.id])
+    outcome = {"card": card.id, "codes": [code.id for code in live], "set": just_set}
+    await requests.settle(tx, change.request, outcome)
+    views = await _views(tx, [card], live=live, just_set=just_set, with_history=with_history)
+    return views[0]
+
+
+async def find(
+    reading: Reading, code: CodeText, kind: CodeType | None, *, with_history: bool = False
+) -> list[CardView]:
+    """The cards with this live code, of a type or of any; types the caller may not use do not
+    exist for it. Ended codes and masked values find nothing; an expired code still does."""
+    if kind is not None:
+        reading.caller.require(USE[kind])
+        kinds = [kind]
+    else:
+        kinds = [each for each in CodeType if reading.caller.may(USE[each])]
+        if not kinds:
+            raise PermissionDenied(USE[CodeType.PHYSICAL].value)
+    prints = [print_ for each in kinds if (print_ := reading.vault.fingerprint(each, code))]
+    found = await reading.cards.find_by_fingerprints(prints) if prints else []
+    cards = {card.id: card for card, _ in found}
+    live = [code for _, code in found]
+    return await _views(reading, list(cards.values()), live=live, with_history=with_history)
+
+
+async def page(
+    reading: Reading,
+    criteria: Criteria,
+    *,
+    first: int,
+    skip: int,
+    since: str | None = None,
+    with_history: bool = False,
+) -> Page[CardView]:
+    """Cards by id, or in the order in which they changed."""
+    where = cut(first, skip, await installation.window(reading, since))
+    found = page_of(await reading.cards.page(where, criteria, reading.today), where)
+    views = await _views(reading, found.rows, with_history=with_history)
+    return Page(views, found.has_more, found.until)
+
+
+async def reseal(tx: Transaction) -> int:
+    """Encrypt the next codes with the primary key; returns how many, 0 when all are."""
+    primary = tx.vault.ring.primary
+    batch = await tx.cards.codes_sealed_otherwise(primary, at_most=ROTATION_BATCH)
+    for code in batch:
+        assert code.id is not None
+        sealed = tx.vault.seal(code.kind, _unseal(tx, code), card_id=code.card_id)
+        await tx.cards.set_seal(code.id, sealed.ciphertext, sealed.cipher_key)
+    return len(batch)
+
+
+async def _add_codes(tx: Transaction, card: GiftCard, new: Sequence[NewCode]) -> list[int]:
+    """Add codes in the order of their fingerprints, so that two adds cannot wait for each other."""
+    assert card.id is not None
+    rows = []
+    for each in new:
+        if each.kind is CodeType.PERSONAL and card.member_id is None:
+            raise MemberRequired
+        _refuse_past(tx, each.expires_on, each.expires_field)
+        sealed = tx.vault.seal(each.kind, each.text or codes.generate(), card_id=card.id)
+        row = Code(
+            card_id=card.id,
+            kind=each.kind,
+            fingerprint=sealed.fingerprint,
+            index_key=sealed.index_key,
+            ciphertext=sealed.ciphertext,
+            cipher_key=sealed.cipher_key,
+            last_four=sealed.last_four,
+            pin_verifier=each.pin_verifier,
+            expires_on=each.expires_on,
+            created_at=tx.now,
+        )
+        rows.append((row, each.field))
+    added = []
+    for row, name in sorted(rows, key=lambda pair: pair[0].fingerprint):
+        code_id = await tx.cards.add_code(row)
+        if code_id is None:
+            raise CodeTaken(name)
+        added.append(code_id)
+    return sorted(added)
+
+
+async def _end_codes(tx: Transaction, card_id: int, change: CardChange) -> None:
+    live = {code.kind: code for code in await tx.cards.live_codes([card_id])}
+    added = {new.kind for new in change.codes}
+    for kind, name in change.revoked.items():
+        if kind not in live:
+            raise NotFound(name, f"live {kind.value.lower()} code on the card")
+    for kind, code in live.items():
+        if kind in added or kind in change.revoked:
+            assert code.id is not None
+            ending = CodeEnding.REPLACED if kind in added else CodeEnding.REVOKED
+            await tx.cards.end_code(code.id, ending, at=tx.now)
+
+
+async def _settle_owner(tx: Transaction, card: GiftCard, member_id: str | None) -> None:
+    """The first owner given stays the owner."""
+    if member_id is None or member_id == card.member_id:
+        return
+    if card.member_id is not None:
+        raise MemberMismatch
+    await _require_member(tx, member_id)
+    card.member_id = member_id
+
+
+async def _require_member(tx: Transaction, member_id: str) -> None:
+    if await tx.members.get(member_id) is None:
+        raise MemberNotFound
+
+
+def _refuse_past(tx: Transaction, expires_on: date | None, name: str) -> None:
+    if expires_on is not None and expires_on < tx.today:
+        raise PastExpiration(name)
+
+
+async def _replayed(
+    tx: Transaction, outcome: Mapping[str, Any], *, with_history: bool = False
+) -> CardView:
+    """The first answer again, from its ids: its codes as they were, seen with today's rights."""
+    card = await tx.cards.get(outcome["card"])
+    assert card is not None
+    live = await tx.cards.codes_by_ids(outcome["codes"])
+    views = await _views(tx, [card], live=live, just_set=outcome["set"], with_history=with_history)
+    return replace(views[0], is_replayed=True)
+
+
+async def _views(
+    reading: Reading,
+    cards: Sequence[GiftCard],
+    *,
+    live: Sequence[Code] | None = None,
+    just_set: Collection[int] = (),
+    with_history: bool = False,
+) -> list[CardView]:
+    """Cards with their codes as the caller may see them; reads the codes that are not given."""
+    card_ids = [card.id for card in cards if card.id is not None]
+    if live is None:
+        live = await reading.cards.live_codes(card_ids) if card_ids else []
+    ended: Sequence[Code] = ()
+    if with_history and card_ids:
+        ended = await reading.cards.ended_codes(card_ids, newest=HISTORY)
+    live_by_card, ended_by_card = _by_card(live), _by_card(ended)
+
+    views = []
+    for card in cards:
+        assert card.id is not None
+        mine, gone = live_by_card[card.id], ended_by_card[card.id]
+        shown, history = (
+            seen_by(
+                reading.caller,
+                each,
+                owner=card.member_id,
+                just_set=just_set,
+                unseal=lambda code: _unseal(reading, code),
+            )
+            for each in (mine, gone)
+        )
+        is_limited = len(shown) + len(history) < len(mine) + len(gone)
+        views.append(CardView(card, shown, history, is_limited))
+    return views
+
+
+def _by_card(found: Sequence[Code]) -> Mapping[int, list[Code]]:
+    """Codes of each card; the order given is kept for ended ones, live ones go by type."""
+    by_card: dict[int, list[Code]] = defaultdict(list)
+    for code in sorted(found, key=lambda code: code.ended_at is None and _ORDER[code.kind]):
+        by_card[code.card_id].append(code)
+    return by_card
+
+
+def _unseal(reading: Reading, code: Code) -> CodeText:
+    return reading.vault.unseal(
+        code.kind,
+        code.ciphertext,
+        code.cipher_key,
+        card_id=code.card_id,
+        fingerprint=code.fingerprint,
+    )

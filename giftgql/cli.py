@@ -1,0 +1,305 @@
+"""The command line. Imports are made in the commands, so that `--help` answers at once.
+
+Every command works while the server runs. What goes wrong is said in a sentence on standard
+error, with exit code 1; an unknown option is exit code 2.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from giftgql.settings import Settings
+    from giftgql.store import Store
+
+Result = TypeVar("Result")
+
+app = typer.Typer(
+    name="giftgql",
+    help="The gift card server that any shop, till or app can call.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+client = typer.Typer(help="Clients: the systems that call the server.", no_args_is_help=True)
+member = typer.Typer(help="Members: the retailer's customers.", no_args_is_help=True)
+keys = typer.Typer(help="The keys that codes and PINs are kept with.", no_args_is_help=True)
+app.add_typer(client, name="client")
+app.add_typer(member, name="member")
+app.add_typer(keys, name="keys")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+
+
+def main() -> None:
+    os.umask(0o077)  # the database, its keys and its logs are for one user
+    app()
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=0, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(help="Processes; on SQLite one.", min=1, max=64)] = 1,
+) -> None:
+    """Run the server; creates the database, the keys and a first client where there are none."""
+    from giftgql import server
+
+    settings = _settings()
+    if workers > 1 and settings.sqlite_file is not None:
+        _fail(
+            "SQLite takes one server process. Leave out --workers, or set GIFTGQL_DATABASE_URL "
+            "to a PostgreSQL database."
+        )
+    _run(lambda: server.prepare(settings, host))
+    try:
+        server.run(settings, host, port, workers)
+    except server.PortTaken as error:
+        _fail(str(error))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database up to date. The server does so itself when it starts."""
+    from giftgql import migrations
+
+    _with_store(_nothing)
+    typer.echo(f"The database is up to date ({migrations.newest()}).")
+
+
+@app.command()
+def schema() -> None:
+    """Print the GraphQL schema."""
+    from giftgql.schema import build
+
+    typer.echo(build().as_str())
+
+
+@app.command()
+def doctor() -> None:
+    """Check settings, database, migrations and keys; say what is wrong and what to do."""
+    from giftgql.doctor import examine
+
+    findings = asyncio.run(examine())
+    for finding in findings:
+        typer.echo(f"{'ok   ' if finding.is_well else 'WRONG'} {finding.what}: {finding.says}")
+    if not all(finding.is_well for finding in findings):
+        raise typer.Exit(1)
+
+
+@client.command("add")
+def client_add(
+    name: Annotated[str, typer.Argument(help="What it is; may be given twice.")],
+    role: Annotated[list[str] | None, typer.Option(help="A role; may be repeated.")] = None,
+    permission: Annotated[
+        list[str] | None, typer.Option(help="A single permission; may be repeated.")
+    ] = None,
+    channel: Annotated[str, typer.Option(help="IN_STORE or ONLINE.")] = "ONLINE",
+    as_json: AsJson = False,
+) -> None:
+    """Add a client and print its client_id and client_secret, once."""
+    from giftgql.clients import service
+    from giftgql.permissions import Channel
+
+    if channel not in [each.value for each in Channel]:
+        _fail("--channel must be IN_STORE or ONLINE.")
+
+    async def add(store: "Store") -> service.Credential:
+        async with store.write() as tx:
+            return await service.add(
+                tx, name, roles=role or (), permissions=permission or (), channel=Channel(channel)
+            )
+
+    _print_credential(_with_store(add), as_json)
+
+
+@client.command("list")
+def client_list(as_json: AsJson = False) -> None:
+    """List all clients."""
+
+    async def page(store: "Store") -> list[dict[str, object]]:
+        async with store.read() as reading:
+            return [
+                {
+                    "client_id": each.public_id,
+                    "name": each.name,
+                    "channel": each.channel.value,
+                    "roles": each.roles,
+                    "permissions": each.permissions,
+                    "disabled": each.disabled_at is not None,
+                }
+                for each in await reading.clients.page()
+            ]
+
+    clients = _with_store(page)
+    if as_json:
+        typer.echo(json.dumps(clients, indent=2))
+        return
+    for each in clients:
+        rights = ", ".join([*each["roles"], *each["permissions"]]) or "no rights"  # type: ignore[misc]
+        state = "disabled" if each["disabled"] else each["channel"]
+        typer.echo(f"{each['client_id']}  {state:<8}  {each['name']}  ({rights})")
+
+
+@client.command("disable")
+def client_disable(client_id: Annotated[str, typer.Argument(help="The client's id.")]) -> None:
+    """Refuse a client from now on; a running server follows within seconds."""
+    from giftgql.clients import service
+
+    async def disable(store: "Store") -> None:
+        async with store.write() as tx:
+            await service.disable(tx, client_id)
+
+    _with_store(disable)
+    typer.echo(f"{client_id} is disabled.")
+
+
+@client.command("rotate")
+def client_rotate(
+    client_id: Annotated[str, typer.Argument(help="The client's id.")], as_json: AsJson = False
+) -> None:
+    """Give a client a new secret. The one before goes on working until the next rotation."""
+    from giftgql.clients import service
+
+    async def rotate(store: "Store") -> service.Credential:
+        async with store.write() as tx:
+            return await service.rotate(tx, client_id)
+
+    _print_credential(_with_store(rotate), as_json)
+
+
+@member.command("add")
+def member_add(
+    member_id: Annotated[str, typer.Argument(help="The retailer's own id.")],
+    name: Annotated[str | None, typer.Option(help="Name.")] = None,
+    email: Annotated[str | None, typer.Option(help="E-mail address.")] = None,
+    phone: Annotated[str | None, typer.Option(help="Telephone number.")] = None,
+) -> None:
+    """Add a member."""
+    import strawberry
+
+    from giftgql.members import service
+    from giftgql.members.api import MemberAddInput
+
+    given = MemberAddInput(id=strawberry.ID(member_id), name=name, email=email, phone=phone)
+
+    async def add(store: "Store") -> None:
+        facts = given.parsed()
+        async with store.write() as tx:
+            await service.add(tx, facts)
+
+    _with_store(add)
+    typer.echo(f"{member_id} is added.")
+
+
+@keys.command("new")
+def keys_new() -> None:
+    """Make a key file where there is none, as production needs before the first start."""
+    from giftgql.vault import Keyring
+
+    path = _settings().keyring_file
+    if path.exists():
+        _fail(f"There is a key file at {path} already; it is left as it is.")
+    Keyring.new().write(path)
+    typer.echo(f"New keys are in {path}. Keep a copy apart from the database's backups.")
+
+
+@keys.command("rotate")
+def keys_rotate() -> None:
+    """Make a new key for codes and PINs, and encrypt all codes with it, while servers run.
+
+    Servers on other machines need the new key file before they meet the new key.
+    """
+    from giftgql.cards import service as cards
+    from giftgql.installation import service as installation
+    from giftgql.vault import Vault
+
+    path = _settings().keyring_file
+
+    async def rotate(store: "Store") -> int:
+        store.vault.ring.rotated().write(path)
+        store.vault = Vault.open(path)
+        async with store.write() as tx:
+            await installation.adopt(tx, store.vault)
+        done = 0
+        while True:
+            async with store.write() as tx:
+                batch = await cards.reseal(tx)
+            if not batch:
+                return done
+            done += batch
+
+    done = _with_store(rotate)
+    typer.echo(f"A new key is in {path}; {done} codes were encrypted with it. Keep a copy of it.")
+
+
+def _settings() -> "Settings":
+    from giftgql.settings import SettingsError, read_settings
+
+    try:
+        return read_settings()
+    except SettingsError as error:
+        _fail(str(error))
+
+
+def _with_store(work: "Callable[[Store], Awaitable[Result]]") -> Result:
+    """Do something with the store of the settings, opened and closed around it."""
+    from giftgql import log
+    from giftgql.startup import open_store
+
+    settings = _settings()
+    log.configure(settings, plain=True)
+
+    async def opened() -> Result:
+        store = await open_store(settings)
+        try:
+            return await work(store)
+        finally:
+            await store.close()
+
+    return _run(opened)
+
+
+def _run(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Run to the end; what a person can mend ends in its sentence, not in a traceback."""
+    from giftgql.database import AnotherServer
+    from giftgql.errors import Refusal
+    from giftgql.startup import DatabaseTooNew
+    from giftgql.vault import KeyringError
+
+    async def whole() -> Result:
+        return await work()
+
+    try:
+        return asyncio.run(whole())
+    except (AnotherServer, DatabaseTooNew, KeyringError, Refusal) as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.strerror or error} ({error.filename})" if error.filename else str(error))
+
+
+async def _nothing(_: "Store") -> None:
+    pass
+
+
+def _print_credential(credential: object, as_json: bool) -> None:
+    from giftgql.clients.service import Credential
+
+    assert isinstance(credential, Credential)
+    if as_json:
+        shown = {"client_id": credential.client_id, "client_secret": credential.client_secret}
+        typer.echo(json.dumps(shown))
+    else:
+        typer.echo(f"client_id      {credential.client_id}")
+        typer.echo(f"client_secret  {credential.client_secret}")
+        typer.echo("The secret is not shown again.")
+
+
+def _fail(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(1)

@@ -1,0 +1,47 @@
+"""What a resolver finds: who is asking, and ways to open a transaction. It holds no session."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import strawberry
+from strawberry.dataloader import DataLoader
+
+from giftgql.permissions import Caller
+from giftgql.store import Reading, Store, Transaction
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+@dataclass(eq=False)
+class Context:
+    """One request's. `replayed` becomes true when an idempotency key gave an earlier answer;
+    `fields` are the root fields of its document, once that is known to be valid."""
+
+    caller: Caller
+    store: Store
+    request_id: str = ""
+    operation_name: str | None = None
+    replayed: bool = False
+    fields: Sequence[str] = ()
+    _loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict, repr=False)
+
+    def read(self) -> AbstractAsyncContextManager[Reading]:
+        return self.store.read(self.caller)
+
+    def write(self) -> AbstractAsyncContextManager[Transaction]:
+        return self.store.write(self.caller)
+
+    async def load(
+        self, batch: "Callable[[Context, Sequence[Key]], Awaitable[list[Value]]]", key: Key
+    ) -> Value:
+        """The value of `key`, read together with all others that this request needs of `batch`."""
+        if batch not in self._loaders:
+            self._loaders[batch] = DataLoader(load_fn=lambda keys: batch(self, keys))
+        value: Value = await self._loaders[batch].load(key)
+        return value
+
+
+Info = strawberry.Info[Context, None]

@@ -1,0 +1,100 @@
+"""What `giftgql doctor` looks at. It changes nothing, and works while the server runs."""
+
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from giftgql.database import Database
+from giftgql.errors import Refusal
+from giftgql.installation.repository import InstallationRepository
+from giftgql.settings import Settings, SettingsError, read_settings
+from giftgql.startup import pending_migration
+from giftgql.vault import KeyringError, Vault
+
+SAFE_SQLITE = (3, 51, 3)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: whether it is well, and in a sentence what it is or what to do."""
+
+    what: str
+    is_well: bool
+    says: str
+
+
+async def examine() -> list[Finding]:
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        return [Finding("settings", False, str(error).replace("\n", "; "))]
+    findings = [Finding("settings", True, "all can be read.")]
+    findings.append(_data_folder(settings))
+    findings += [finding async for finding in _database(settings)]
+    return findings
+
+
+def _data_folder(settings: Settings) -> Finding:
+    folder = settings.data_dir
+    if not folder.exists():
+        return Finding("data folder", True, f"{folder} is not there yet; the server makes it.")
+    if not folder.is_dir():
+        return Finding("data folder", False, f"{folder} is no folder. Set GIFTGQL_DATA_DIR.")
+    return Finding("data folder", True, f"{folder}.")
+
+
+async def _database(settings: Settings) -> AsyncIterator[Finding]:
+    file = settings.sqlite_file
+    if file is not None and not file.exists():
+        yield Finding("database", True, f"{file} is not there yet; the server makes it.")
+        return
+    database = Database.of(settings)
+    try:
+        async with database.reading() as session:
+            pending = await pending_migration(session)
+            yield Finding("database", True, f"{file or 'PostgreSQL'} can be reached.")
+            if file is not None:
+                yield _sqlite_version()
+            if pending:
+                yield Finding(
+                    "migrations", False, "the database is in another form. Run 'giftgql migrate'."
+                )
+                return
+            yield Finding("migrations", True, "the database is up to date.")
+            yield await _keys(settings, InstallationRepository(session))
+    except Refusal as refusal:
+        yield Finding(
+            "database", False, f"{refusal} Check GIFTGQL_DATABASE_URL, and that it is running."
+        )
+    except Exception as error:
+        reason = getattr(error, "orig", None) or error
+        yield Finding("database", False, f"cannot be used: {type(reason).__name__}.")
+    finally:
+        await database.close()
+
+
+async def _keys(settings: Settings, installation: InstallationRepository) -> Finding:
+    path = settings.keyring_file
+    try:
+        vault = Vault.open(path)
+    except KeyringError as error:
+        return Finding("keys", False, str(error))
+    vault.close()
+    for check in await installation.key_checks():
+        if check.key_id not in vault.ring.keys or vault.canary(check.key_id) != check.canary:
+            return Finding(
+                "keys", False, f"{path} is not this database's. Put back the one that is."
+            )
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return Finding("keys", False, f"{path} can be read by others. Run 'chmod 600 {path}'.")
+    return Finding("keys", True, f"{path} fits the database.")
+
+
+def _sqlite_version() -> Finding:
+    version = sqlite3.sqlite_version
+    if sqlite3.sqlite_version_info < SAFE_SQLITE:
+        return Finding(
+            "SQLite", True, f"{version}; from 3.51.3 on it is safe even without giftgql's lock."
+        )
+    return Finding("SQLite", True, f"{version}.")

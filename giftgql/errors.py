@@ -1,0 +1,223 @@
+"""Refusals: every way in which the server says no, each with a code a client can act on.
+
+A refusal raised anywhere in a service becomes one GraphQL error with `extensions.code`, the
+input `field` at fault where there is one, and facts. Anything else that is raised is a bug.
+Sentences are for people: they state facts, blame nobody, and never repeat a code or a secret.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Self
+
+
+class Described(str, Enum):
+    """A text enum whose members say what they mean: the API reference is made from it."""
+
+    description: str
+
+    def __new__(cls, value: str, description: str) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.description = description
+        return member
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class ErrorCode(Described):
+    UNAUTHENTICATED = "UNAUTHENTICATED", "No credential, or one that is unknown, ended or expired."
+    PERMISSION_DENIED = "PERMISSION_DENIED", "The caller lacks a permission this operation needs."
+    RATE_LIMITED = "RATE_LIMITED", "Too many failed attempts; `retryAfter` seconds are to pass."
+    INVALID_INPUT = "INVALID_INPUT", "A value is malformed, too long, or contradicts another one."
+    NOT_FOUND = "NOT_FOUND", "No such record."
+    AMBIGUOUS_CODE = "AMBIGUOUS_CODE", "The code exists in several types; `codeType` is needed."
+    CODE_TAKEN = "CODE_TAKEN", "The code is or was in use; a code is never used again."
+    CODE_EXPIRED = "CODE_EXPIRED", "The code's own expiry has passed; the card may be well."
+    MEMBER_REQUIRED = (
+        "MEMBER_REQUIRED",
+        "A personal code belongs to a member: `memberId` is needed.",
+    )
+    MEMBER_NOT_FOUND = "MEMBER_NOT_FOUND", "No member has this id."
+    MEMBER_MISMATCH = "MEMBER_MISMATCH", "The card belongs to another member."
+    CARD_NOT_ACTIVATED = "CARD_NOT_ACTIVATED", "The card has never had funds."
+    CARD_ALREADY_ACTIVATED = "CARD_ALREADY_ACTIVATED", "The card has been activated before."
+    CARD_BLOCKED = "CARD_BLOCKED", "The card is blocked: nothing can be taken or added."
+    CARD_EXPIRED = "CARD_EXPIRED", "The card's funds have expired."
+    CARD_DISABLED = "CARD_DISABLED", "The card is disabled for good."
+    CARD_REPLACED = "CARD_REPLACED", "The card was replaced by another one with a new code."
+    CARD_NOT_YET_VALID = "CARD_NOT_YET_VALID", "The card's campaign has not begun."
+    INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS", "More was asked than is available."
+    INVALID_AMOUNT = (
+        "INVALID_AMOUNT",
+        "Zero, of the wrong sign, too large, too precise or no number.",
+    )
+    CURRENCY_MISMATCH = "CURRENCY_MISMATCH", "The currency is not the card's."
+    PARTIAL_REDEMPTION_NOT_SUPPORTED = (
+        "PARTIAL_REDEMPTION_NOT_SUPPORTED",
+        "The card can only be spent whole.",
+    )
+    PIN_REQUIRED = "PIN_REQUIRED", "The code can be used here only together with its PIN."
+    CVV_REQUIRED = "CVV_REQUIRED", "The card can be used only together with its CVV."
+    SECRET_INVALID = "SECRET_INVALID", "Code, PIN or CVV are not right together."
+    SECRET_LOCKED = (
+        "SECRET_LOCKED",
+        "Too many wrong PINs or CVVs; `retryAfter` seconds are to pass.",
+    )
+    IDEMPOTENCY_CONFLICT = (
+        "IDEMPOTENCY_CONFLICT",
+        "The idempotency key was used for another request; nothing was done.",
+    )
+    TRANSACTION_NOT_FOUND = "TRANSACTION_NOT_FOUND", "No such transaction."
+    ALREADY_CAPTURED = "ALREADY_CAPTURED", "The authorisation has been captured."
+    ALREADY_CANCELLED = "ALREADY_CANCELLED", "The authorisation has been cancelled."
+    REFUND_EXCEEDS_CAPTURED = "REFUND_EXCEEDS_CAPTURED", "Refunds exceed what was captured."
+    AUTHORIZATION_EXPIRED = "AUTHORIZATION_EXPIRED", "The authorisation's time is up."
+    STALE_REVISION = "STALE_REVISION", "The record has changed since it was read."
+    NO_VARIANTS = "NO_VARIANTS", "A product needs at least one variant."
+    INVALID_RANGE = "INVALID_RANGE", "The minimum is not below the maximum."
+    PAST_EXPIRATION = "PAST_EXPIRATION", "An expiry lies in the past."
+    POOL_FROZEN = "POOL_FROZEN", "A pool that holds cards can no longer be changed."
+    POOL_NOT_EMPTY = "POOL_NOT_EMPTY", "Only an empty pool can be deleted."
+    POOL_EXHAUSTED = "POOL_EXHAUSTED", "The pool has no free card left."
+    CODE_SPACE_EXHAUSTED = "CODE_SPACE_EXHAUSTED", "The pattern has too few possible codes."
+    HAS_TRANSACTIONS = "HAS_TRANSACTIONS", "A card with movements cannot be deleted."
+    GIFT_CARD_CANNOT_PAY_FOR_GIFT_CARD = (
+        "GIFT_CARD_CANNOT_PAY_FOR_GIFT_CARD",
+        "The order contains a gift card, so no gift card can pay for it.",
+    )
+    PAYMENT_METHOD_NOT_ALLOWED = "PAYMENT_METHOD_NOT_ALLOWED", "Not a way to pay for this order."
+    PRICE_CHANGED = "PRICE_CHANGED", "A price or value changed since the quote; nothing was taken."
+    ORDER_NOT_FOUND = "ORDER_NOT_FOUND", "No such order."
+    ORDER_CANCELLED = "ORDER_CANCELLED", "The order has been cancelled."
+    ORDER_PAID = "ORDER_PAID", "The order has been paid."
+    CONFLICT = "CONFLICT", "The record's present state does not allow this."
+    UNAVAILABLE = "UNAVAILABLE", "The server is busy or cut off; repeat after `retryAfter` seconds."
+    INTERNAL = "INTERNAL", "A fault of the server; `requestId` finds it in the log."
+    GRAPHQL_PARSE_FAILED = "GRAPHQL_PARSE_FAILED", "The document is not GraphQL."
+    GRAPHQL_VALIDATION_FAILED = (
+        "GRAPHQL_VALIDATION_FAILED",
+        "The document or its variables do not fit the schema.",
+    )
+    OPERATION_TOO_COMPLEX = "OPERATION_TOO_COMPLEX", "The document exceeds a limit on its size."
+    BAD_REQUEST = "BAD_REQUEST", "The HTTP request is malformed."
+
+
+class Refusal(Exception):
+    """The server says no. Subclasses give `code`, usually `field`, and write the sentence."""
+
+    code: ErrorCode
+    field: str | None = None
+
+    def __init__(self, sentence: str, **facts: object) -> None:
+        super().__init__(sentence)
+        self.facts: Mapping[str, object] = facts
+
+    @property
+    def extensions(self) -> dict[str, object]:
+        field = {"field": self.field} if self.field else {}
+        return {"code": self.code.value, **field, **self.facts}
+
+
+class Unauthenticated(Refusal):
+    code = ErrorCode.UNAUTHENTICATED
+
+    def __init__(self) -> None:
+        super().__init__("A valid bearer token is needed.")
+
+
+class PermissionDenied(Refusal):
+    code = ErrorCode.PERMISSION_DENIED
+
+    def __init__(self, needed: str) -> None:
+        super().__init__(f"This needs {needed}.", permission=needed)
+
+
+class InvalidInput(Refusal):
+    """`what` completes the sentence «<field> …», e.g. "has more than 64 characters"."""
+
+    code = ErrorCode.INVALID_INPUT
+
+    def __init__(self, field: str, what: str) -> None:
+        super().__init__(f"{field} {what}.")
+        self.field = field
+
+
+class NotFound(Refusal):
+    code = ErrorCode.NOT_FOUND
+
+    def __init__(self, field: str, what: str) -> None:
+        super().__init__(f"There is no such {what}.")
+        self.field = field
+
+
+class CodeTaken(Refusal):
+    code = ErrorCode.CODE_TAKEN
+
+    def __init__(self, field: str) -> None:
+        super().__init__("This code is or was in use; a code is never used again.")
+        self.field = field
+
+
+class MemberRequired(Refusal):
+    code = ErrorCode.MEMBER_REQUIRED
+    field = "memberId"
+
+    def __init__(self) -> None:
+        super().__init__("A personal code always belongs to a member; memberId is missing.")
+
+
+class MemberNotFound(Refusal):
+    code = ErrorCode.MEMBER_NOT_FOUND
+
+    def __init__(self, field: str = "memberId") -> None:
+        super().__init__("No member has this id.")
+        self.field = field
+
+
+class MemberMismatch(Refusal):
+    code = ErrorCode.MEMBER_MISMATCH
+    field = "memberId"
+
+    def __init__(self) -> None:
+        super().__init__("The card belongs to another member; a card's owner never changes.")
+
+
+class PastExpiration(Refusal):
+    code = ErrorCode.PAST_EXPIRATION
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field} lies in the past.")
+        self.field = field
+
+
+class Conflict(Refusal):
+    code = ErrorCode.CONFLICT
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+class IdempotencyConflict(Refusal):
+    code = ErrorCode.IDEMPOTENCY_CONFLICT
+    field = "idempotencyKey"
+
+    def __init__(self) -> None:
+        super().__init__("This idempotency key was used for another request; nothing was done.")
+
+
+class OperationTooComplex(Refusal):
+    code = ErrorCode.OPERATION_TOO_COMPLEX
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"The document has more than {limit} {what}.", limit=limit)
+
+
+class Unavailable(Refusal):
+    """Nothing is known to have been done; the same request may be repeated with the same key."""
+
+    code = ErrorCode.UNAVAILABLE
+
+    def __init__(self, why: str = "The server is busy.", *, retry_after: int = 1) -> None:
+        super().__init__(f"{why} Try again in {retry_after} s.", retryAfter=retry_after)

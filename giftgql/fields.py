@@ -1,0 +1,108 @@
+"""How root fields are declared: with who may call them, or not at all.
+
+`@query(requires=…)` and `@mutation(requires=…)` check before the resolver runs, by set membership,
+and put `@requires` into the schema. `schema.build` refuses a root field without it.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import strawberry
+from graphql import FieldNode, FragmentSpreadNode, InlineFragmentNode, SelectionSetNode
+from strawberry.schema_directive import Location
+from strawberry.types.base import get_object_definition
+from strawberry.types.field import StrawberryField
+
+from giftgql.context import Info
+from giftgql.errors import PermissionDenied
+from giftgql.permissions import Caller, CallerKind, Permission
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+Resolver = Callable[Concatenate[Any, Info, Arguments], Awaitable[Result]]
+
+MEMBER_TOKEN = "a member's token"
+Need = Permission | tuple[Permission, ...] | str
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    description="The caller needs one of these permissions, or a member's token; else "
+    "`PERMISSION_DENIED`. A field's description names what else its arguments need.",
+)
+class Requires:
+    any_of: list[str]
+
+
+def query(*, requires: Need, description: str) -> Callable[[Resolver[..., Any]], Any]:
+    """Declare a root query field that only these callers may use."""
+    return _root_field(strawberry.field, requires, description)
+
+
+def mutation(*, requires: Need, description: str) -> Callable[[Resolver[..., Any]], Any]:
+    """Declare a root mutation field that only these callers may use."""
+    return _root_field(strawberry.mutation, requires, description)
+
+
+def extend(owner: type) -> Callable[[Any], Any]:
+    """Add a resolver as a field to a type of an earlier feature, as SDL's `extend type` does."""
+
+    def declare(field: StrawberryField) -> StrawberryField:
+        definition = get_object_definition(owner, strict=True)
+        assert field.base_resolver is not None
+        field.python_name = field.base_resolver.name
+        field.origin = owner
+        definition.fields.append(field)
+        return field
+
+    return declare
+
+
+def _root_field(
+    declare: Callable[..., Any], requires: Need, description: str
+) -> Callable[[Resolver[..., Any]], Any]:
+    needs = requires if isinstance(requires, tuple) else (requires,)
+    names = [str(need) for need in needs]
+
+    def decorate(resolver: Resolver[Arguments, Result]) -> Any:
+        @wraps(resolver)
+        async def gated(
+            self: Any, info: Info, *args: Arguments.args, **kwargs: Arguments.kwargs
+        ) -> Result:
+            if not any(_meets(info.context.caller, need) for need in needs):
+                raise PermissionDenied(" or ".join(names))
+            return await resolver(self, info, *args, **kwargs)
+
+        return declare(resolver=gated, description=description, directives=[Requires(any_of=names)])
+
+    return decorate
+
+
+def _meets(caller: Caller, need: Permission | str) -> bool:
+    if isinstance(need, Permission):
+        return caller.may(need)
+    return caller.kind is CallerKind.MEMBER
+
+
+def selected(info: Info) -> frozenset[str]:
+    """The names of all fields asked for below this one, at any depth, through fragments."""
+    fragments = info._raw_info.fragments
+    names: set[str] = set()
+    entered: set[str] = set()
+
+    def walk(selections: SelectionSetNode | None) -> None:
+        for node in selections.selections if selections else ():
+            match node:
+                case FieldNode():
+                    names.add(node.name.value)
+                    walk(node.selection_set)
+                case InlineFragmentNode():
+                    walk(node.selection_set)
+                case FragmentSpreadNode() if node.name.value not in entered:
+                    entered.add(node.name.value)
+                    walk(fragments[node.name.value].selection_set)
+
+    for node in info._raw_info.field_nodes:
+        walk(node.selection_set)
+    return frozenset(names)

@@ -1,0 +1,8 @@
+"""What a database is: its epoch, the keys it was written with, its count of changes.
+
+- A server whose keyring is not the database's does not start: it could neither find a code nor
+  keep a code from being issued twice.
+- `epoch` is part of every synchronisation token. It changes when the data has been restored into
+  another PostgreSQL cluster, where transaction numbers start anew; changes are then numbered
+  again, so that a synchronisation begun before is refused and none begun after misses a row.
+"""

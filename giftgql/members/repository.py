@@ -1,0 +1,65 @@
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from giftgql.clients.models import Client
+from giftgql.database import insert_unless_there, page_query
+from giftgql.members.models import Member, MemberToken
+from giftgql.paging import Cut
+
+
+class MemberRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def add(self, member: Member) -> bool:
+        """Add a member; False if the id is taken."""
+        values = member.model_dump(exclude={"changed_in"})
+        insert = insert_unless_there(self.session, Member, "id").values(values)
+        added = await self.session.exec(insert.returning(col(Member.id)))
+        return added.first() is not None
+
+    async def get(self, member_id: str) -> Member | None:
+        return await self.session.get(Member, member_id)
+
+    async def lock(self, member_id: str) -> Member | None:
+        query = select(Member).where(Member.id == member_id).with_for_update(key_share=True)
+        return (await self.session.exec(query)).first()
+
+    async def by_ids(self, member_ids: Sequence[str]) -> Sequence[Member]:
+        query = select(Member).where(col(Member.id).in_(member_ids))
+        return (await self.session.exec(query)).all()
+
+    async def page(
+        self, cut: Cut, *, member_id: str | None = None, email: str | None = None
+    ) -> Sequence[Member]:
+        """One row more than the page shows."""
+        query = select(Member)
+        if member_id is not None:
+            query = query.where(Member.id == member_id)
+        if email is not None:
+            query = query.where(Member.email == email)
+        return (await self.session.exec(page_query(query, Member, cut))).all()
+
+    async def add_token(self, token: MemberToken) -> None:
+        self.session.add(token)
+        await self.session.flush()
+
+    async def delete_tokens(self, member_id: str, *, expired_at: datetime) -> None:
+        """Clear away the member's expired tokens."""
+        done = (col(MemberToken.member_id) == member_id) & (
+            col(MemberToken.expires_at) <= expired_at
+        )
+        await self.session.exec(delete(MemberToken).where(done))
+
+    async def find_by_token(self, digest: bytes) -> tuple[MemberToken, Client] | None:
+        """A token with the client that minted it."""
+        query = (
+            select(MemberToken, Client)
+            .join(Client, col(Client.id) == MemberToken.client_id)
+            .where(MemberToken.digest == digest)
+        )
+        return (await self.session.exec(query)).first()

@@ -1,0 +1,84 @@
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from giftgql import credentials
+from giftgql.clients.service import Token
+from giftgql.errors import Conflict, MemberNotFound, PermissionDenied
+from giftgql.installation import service as installation
+from giftgql.members.models import Member, MemberToken
+from giftgql.paging import Page, cut, page_of
+from giftgql.permissions import Caller, CallerKind, Permission
+from giftgql.store import Reading, Transaction
+
+
+@dataclass(frozen=True)
+class MemberFacts:
+    """What is known of a member; only the facts in `given` are to be written."""
+
+    id: str
+    given: dict[str, Any]
+
+
+async def add(tx: Transaction, facts: MemberFacts) -> Member:
+    """Add a member under the retailer's own id. Refuses `CONFLICT` where it is taken."""
+    member = Member(id=facts.id, created_at=tx.now, modified_at=tx.now, **facts.given)
+    if not await tx.members.add(member):
+        raise Conflict("id", "A member with this id is there already.")
+    return member
+
+
+async def edit(tx: Transaction, facts: MemberFacts) -> Member:
+    """Write the facts given; the others stay."""
+    member = await tx.members.lock(facts.id)
+    if member is None:
+        raise MemberNotFound("id")
+    for name, value in facts.given.items():
+        setattr(member, name, value)
+    member.modified_at = tx.now
+    return member
+
+
+async def page(
+    reading: Reading,
+    *,
+    member_id: str | None,
+    email: str | None,
+    first: int,
+    skip: int,
+    since: str | None,
+) -> Page[Member]:
+    where = cut(first, skip, await installation.window(reading, since))
+    return page_of(await reading.members.page(where, member_id=member_id, email=email), where)
+
+
+async def mint_token(tx: Transaction, member_id: str) -> Token:
+    """A token with which a member signs in, ended with the client that minted it."""
+    client = await tx.clients.find_by_public_id(tx.caller.id)
+    if client is None or client.id is None:
+        raise PermissionDenied(Permission.ISSUE_MEMBER_TOKENS.value)
+    if await tx.members.get(member_id) is None:
+        raise MemberNotFound("id")
+    await tx.members.delete_tokens(member_id, expired_at=tx.now)
+    expires_at = tx.now + timedelta(seconds=tx.settings.member_token_seconds)
+    text = credentials.make(credentials.MEMBER_TOKEN)
+    await tx.members.add_token(
+        MemberToken(
+            digest=credentials.digest(text),
+            member_id=member_id,
+            client_id=client.id,
+            expires_at=expires_at,
+        )
+    )
+    return Token(text, expires_at)
+
+
+async def authenticate(reading: Reading, credential: str) -> tuple[Caller, datetime] | None:
+    """The member that a well-formed token stands for, and until when."""
+    found = await reading.members.find_by_token(credentials.digest(credential))
+    if found is None:
+        return None
+    token, client = found
+    if token.expires_at <= reading.now or client.disabled_at:
+        return None
+    return Caller(CallerKind.MEMBER, token.member_id), token.expires_at

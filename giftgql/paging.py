@@ -1,0 +1,93 @@
+"""Pages of lists, and the opaque tokens with which a caller keeps its copy of a list in step.
+
+A synchronisation shows rows in the order of the transactions that changed them, and none of a
+transaction before all smaller ones have ended: whatever the order of commits, no row is missed.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import orjson
+
+from giftgql.errors import InvalidInput
+
+LARGEST_PAGE = 1_000
+FURTHEST_SKIP = 1_000_000
+
+Id = int | str
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a synchronisation may see: rows after a position, of transactions below `horizon`."""
+
+    epoch: str
+    after: tuple[int, Id] | None
+    horizon: int
+
+    def token_at(self, changed_in: int, row_id: Id) -> str:
+        return urlsafe_b64encode(orjson.dumps([self.epoch, changed_in, row_id])).decode()
+
+
+def read_token(token: str) -> tuple[str, int, Id]:
+    """The epoch, transaction and row id in an `until` token."""
+    try:
+        epoch, changed_in, row_id = orjson.loads(urlsafe_b64decode(token.encode()))
+    except (ValueError, TypeError):
+        raise InvalidInput("since", "is not the until of an earlier answer") from None
+    well_typed = isinstance(epoch, str) and type(changed_in) is int and type(row_id) in (int, str)
+    if not well_typed or abs(changed_in) >= 2**62 or (row_id is int and abs(row_id) >= 2**62):
+        raise InvalidInput("since", "is not the until of an earlier answer")
+    return epoch, changed_in, row_id
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Which page: `first` rows after `skip` rows, of the list or of a synchronisation."""
+
+    first: int = 100
+    skip: int = 0
+    window: Window | None = None
+
+
+def cut(first: int, skip: int, window: Window | None = None) -> Cut:
+    """Read a page's size and start. Refuses what is out of bounds."""
+    if not 1 <= first <= LARGEST_PAGE:
+        raise InvalidInput("first", f"must be 1 to {LARGEST_PAGE}")
+    if not 0 <= skip <= FURTHEST_SKIP:
+        raise InvalidInput("skip", f"must be 0 to {FURTHEST_SKIP}")
+    return Cut(first, skip, window)
+
+
+class Synchronised(Protocol):
+    """A row that takes part in synchronisation."""
+
+    changed_in: int | None
+
+    @property
+    def id(self) -> Id | None: ...
+
+
+SyncedRow = TypeVar("SyncedRow", bound=Synchronised)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """Rows of a list, whether more follow, and where a synchronisation goes on."""
+
+    rows: Sequence[Row]
+    has_more: bool = False
+    until: str | None = None
+
+
+def page_of(rows: Sequence[SyncedRow], where: Cut) -> Page[SyncedRow]:
+    """The page, from one row more than it shows."""
+    shown, window = rows[: where.first], where.window
+    until = None
+    if window is not None:
+        last = (shown[-1].changed_in or 0, shown[-1].id or 0) if shown else window.after or (0, 0)
+        until = window.token_at(*last)
+    return Page(shown, len(rows) > where.first, until)

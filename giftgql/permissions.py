@@ -1,0 +1,180 @@
+"""Who may do what: permissions, the roles that bundle them, and the caller who holds them.
+
+Source: section 2 of the behaviour reference (POS document). Effective rights are the union of
+a client's roles and its single permissions.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from giftgql.errors import Described, PermissionDenied
+
+
+class Permission(Described):
+    CREATE_GIFT_CARD = "CreateGiftCard", "Create gift cards."
+    EDIT_GIFT_CARD = "EditGiftCard", "Add, replace and revoke a card's codes. In no role."
+    FIND_GIFT_CARD_BY_CODE = "FindGiftCardByCode", "Look cards up by a code."
+    LIST_GIFT_CARDS = "ListGiftCards", "List cards, and look them up by id."
+    USE_PHYSICAL_GIFT_CARD_CODES = (
+        "UsePhysicalGiftCardCodes",
+        "Find cards by, and see, printed codes.",
+    )
+    USE_EXTERNAL_GIFT_CARD_CODES = (
+        "UseExternalGiftCardCodes",
+        "Find cards by, and see, third-party codes.",
+    )
+    USE_CRYPTO_GIFT_CARD_CODES = (
+        "UseCryptoGiftCardCodes",
+        "Find cards by, and see masked, personal and digital codes.",
+    )
+    VIEW_UNMASKED_GIFT_CARD_CODES = (
+        "ViewUnmaskedGiftCardCodes",
+        "See personal and digital codes in clear.",
+    )
+    USE_SHORT_PERSONAL_GIFT_CARD_CODES = "UseShortPersonalGiftCardCodes", "Reserved."
+    GIFT_CARD_TRANS_ADD = "GiftCardTransAdd", "Add funds."
+    GIFT_CARD_TRANS_USE = "GiftCardTransUse", "Take funds."
+    GIFT_CARD_TRANS_ADJUST = "GiftCardTransAdjust", "Correct a balance, with a reason."
+    GIFT_CARD_TRANS_EXTERNAL = "GiftCardTransExternal", "Book movements of another system."
+    GIFT_CARD_TRANS_IMPORT = "GiftCardTransImport", "Take balances over from another system."
+    GIFT_CARD_TRANS_REFUND = "GiftCardTransRefund", "Refund movements."
+    GIFT_CARD_TRANSFER = "GiftCardTransfer", "Move funds between two cards."
+    LIST_GIFT_CARD_TRANS = "ListGiftCardTrans", "List movements."
+    CHECK_GIFT_CARD_BALANCE = "CheckGiftCardBalance", "Check a balance for a card's holder."
+    BLOCK_GIFT_CARD = "BlockGiftCard", "Block and unblock cards."
+    DISABLE_GIFT_CARD = "DisableGiftCard", "Disable cards for good."
+    EXTEND_GIFT_CARD = "ExtendGiftCard", "Extend the validity of funds."
+    UNLOCK_SECRETS = "UnlockSecrets", "Unlock a PIN or CVV."
+    MANAGE_MEMBERS = "ManageMembers", "Add and edit members."
+    VIEW_MEMBERS = "ViewMembers", "Read members."
+    ISSUE_MEMBER_TOKENS = "IssueMemberTokens", "Mint tokens with which members sign in."
+    MANAGE_PRODUCTS = "ManageProducts", "Manage gift card products."
+    MANAGE_POOLS = "ManagePools", "Manage and import pools of cards."
+    MANAGE_CAMPAIGNS = "ManageCampaigns", "Manage campaigns of generated cards."
+    EXPORT_GIFT_CARD_CODES = "ExportGiftCardCodes", "Export codes for the printer. In no role."
+    CREATE_ORDER = "CreateOrder", "Place orders."
+    VIEW_ORDERS = "ViewOrders", "Read orders."
+    REFUND_ORDER = "RefundOrder", "Refund orders."
+    VIEW_REPORTS = "ViewReports", "Read reports and check the books."
+    MANAGE_CLIENTS = "ManageClients", "Manage clients and their keys."
+    MANAGE_STAFF = "ManageStaff", "Manage staff."
+    MANAGE_WEBHOOKS = "ManageWebhooks", "Manage webhooks."
+    MANAGE_OUTBOX = "ManageOutbox", "See and retry deliveries."
+    VIEW_AUDIT = "ViewAudit", "Read the audit trail."
+    INTROSPECT_SCHEMA = "IntrospectSchema", "Ask the schema about itself."
+
+
+_P = Permission
+
+_TILL = frozenset(
+    {
+        _P.CREATE_GIFT_CARD,
+        _P.FIND_GIFT_CARD_BY_CODE,
+        _P.USE_PHYSICAL_GIFT_CARD_CODES,
+        _P.USE_CRYPTO_GIFT_CARD_CODES,
+        _P.GIFT_CARD_TRANS_ADD,
+        _P.GIFT_CARD_TRANS_USE,
+        _P.GIFT_CARD_TRANS_REFUND,
+        _P.CREATE_ORDER,
+    }
+)
+_CLERK = frozenset(
+    {
+        _P.FIND_GIFT_CARD_BY_CODE,
+        _P.USE_PHYSICAL_GIFT_CARD_CODES,
+        _P.USE_CRYPTO_GIFT_CARD_CODES,
+        _P.VIEW_MEMBERS,
+        _P.CHECK_GIFT_CARD_BALANCE,
+    }
+)
+
+ROLES: dict[str, frozenset[Permission]] = {
+    "till": _TILL,
+    "shop": frozenset(
+        {
+            _P.FIND_GIFT_CARD_BY_CODE,
+            _P.USE_PHYSICAL_GIFT_CARD_CODES,
+            _P.USE_EXTERNAL_GIFT_CARD_CODES,
+            _P.USE_CRYPTO_GIFT_CARD_CODES,
+            _P.GIFT_CARD_TRANS_USE,
+            _P.GIFT_CARD_TRANS_REFUND,
+            _P.CHECK_GIFT_CARD_BALANCE,
+            _P.CREATE_ORDER,
+            _P.VIEW_ORDERS,
+        }
+    ),
+    "app-backend": frozenset({_P.MANAGE_MEMBERS, _P.VIEW_MEMBERS, _P.ISSUE_MEMBER_TOKENS}),
+    "clerk": _CLERK,
+    "manager": _CLERK
+    | _TILL
+    | {
+        _P.LIST_GIFT_CARDS,
+        _P.LIST_GIFT_CARD_TRANS,
+        _P.GIFT_CARD_TRANS_ADJUST,
+        _P.GIFT_CARD_TRANSFER,
+        _P.BLOCK_GIFT_CARD,
+        _P.EXTEND_GIFT_CARD,
+        _P.UNLOCK_SECRETS,
+        _P.MANAGE_MEMBERS,
+        _P.MANAGE_PRODUCTS,
+        _P.MANAGE_POOLS,
+        _P.MANAGE_CAMPAIGNS,
+        _P.VIEW_ORDERS,
+        _P.REFUND_ORDER,
+        _P.VIEW_REPORTS,
+    },
+    "administrator": frozenset(Permission)
+    - {
+        _P.EDIT_GIFT_CARD,
+        _P.VIEW_UNMASKED_GIFT_CARD_CODES,
+        _P.EXPORT_GIFT_CARD_CODES,
+    },
+}
+
+
+def rights(roles: Iterable[str], permissions: Iterable[str]) -> frozenset[Permission]:
+    """What these roles and single permissions give together. Names no longer known give nothing."""
+    known = {permission.value: permission for permission in Permission}
+    single = frozenset(known[name] for name in permissions if name in known)
+    return single.union(*(ROLES.get(role, frozenset()) for role in roles))
+
+
+class Channel(Described):
+    IN_STORE = "IN_STORE", "A till or a person in a store: the card is at hand."
+    ONLINE = "ONLINE", "A web shop or an app: physical codes need their PIN."
+
+
+class CallerKind(str, Enum):
+    CLIENT = "client"
+    MEMBER = "member"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling, and what they may do. `id` is the client's or the member's public id."""
+
+    kind: CallerKind
+    id: str
+    permissions: frozenset[Permission] = field(default=frozenset(), repr=False)
+    channel: Channel = Channel.ONLINE
+
+    @property
+    def name(self) -> str:
+        """Unique over all kinds, as keys and logs need it: `client:ggc_…`, `member:C0001`."""
+        return f"{self.kind.value}:{self.id}"
+
+    @property
+    def member_id(self) -> str | None:
+        return self.id if self.kind is CallerKind.MEMBER else None
+
+    def may(self, permission: Permission) -> bool:
+        return permission in self.permissions
+
+    def require(self, permission: Permission) -> None:
+        if permission not in self.permissions:
+            raise PermissionDenied(permission.value)
+
+
+THE_SERVER = Caller(CallerKind.SERVER, "giftgql", channel=Channel.IN_STORE)

@@ -1,0 +1,27 @@
+from typing import Any
+
+from sqlalchemy import update
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from giftgql.database import insert_unless_there
+from giftgql.requests.models import Request
+
+
+class RequestRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def add(self, request: Request) -> bool:
+        """Claim a key; False if it is taken. Waits for a transaction that is just claiming it."""
+        values = request.model_dump(exclude={"outcome"})
+        claim = insert_unless_there(self.session, Request, "caller", "key").values(values)
+        claimed = await self.session.exec(claim.returning(col(Request.key)))
+        return claimed.first() is not None
+
+    async def get(self, caller: str, key: str) -> Request | None:
+        return await self.session.get(Request, (caller, key))
+
+    async def set_outcome(self, caller: str, key: str, outcome: dict[str, Any]) -> None:
+        mine = (col(Request.caller) == caller) & (col(Request.key) == key)
+        await self.session.exec(update(Request).where(mine).values(outcome=outcome))

@@ -1,0 +1,54 @@
+"""The GraphQL schema, put together from the features' parts."""
+
+from typing import Any
+
+import strawberry
+import structlog
+from graphql import GraphQLError
+from strawberry.extensions import ParserCache, ValidationCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.tools import merge_types
+from strawberry.types import ExecutionContext
+from strawberry.types.base import get_object_definition
+
+from giftgql.cards.api import CardMutation, CardQuery
+from giftgql.errors import ErrorCode, Refusal
+from giftgql.fields import Requires
+from giftgql.guard import OperationGuard
+from giftgql.members.api import MemberMutation, MemberQuery
+from giftgql.values import SCALARS, register
+
+log = structlog.get_logger("giftgql.graphql")
+
+DOCUMENTS_CACHED = 500
+
+Query = merge_types("Query", (CardQuery, MemberQuery))
+Mutation = merge_types("Mutation", (CardMutation, MemberMutation))
+
+register("Why an operation failed: `extensions.code` of an error.")(ErrorCode)
+
+
+class Schema(strawberry.Schema):
+    """Logs what went wrong without a word of the document or its variables: they hold codes."""
+
+    def process_errors(
+        self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
+    ) -> None:
+        for error in errors:
+            if error.original_error is None or isinstance(error.original_error, Refusal):
+                continue
+            log.error("fault", path=error.path, exc_info=error.original_error)
+
+
+def build() -> Schema:
+    for root in (Query, Mutation):
+        for field in get_object_definition(root, strict=True).fields:
+            if not any(isinstance(directive, Requires) for directive in field.directives):
+                raise TypeError(f"root field {field.python_name} does not say who may use it")
+    extensions: list[Any] = [
+        OperationGuard,
+        lambda: ParserCache(maxsize=DOCUMENTS_CACHED),
+        lambda: ValidationCache(maxsize=DOCUMENTS_CACHED),
+    ]
+    config = StrawberryConfig(disable_field_suggestions=True, scalar_map=SCALARS)
+    return Schema(Query, Mutation, types=[ErrorCode], extensions=extensions, config=config)

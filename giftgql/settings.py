@@ -1,0 +1,130 @@
+"""Settings: read once, from the environment and `.env`, frozen. Each has a default that works."""
+
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from giftgql.money import is_currency
+
+
+class LogLevel(str, Enum):
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+class LogTo(str, Enum):
+    FILE = "file"
+    STDERR = "stderr"
+
+
+Seconds = Annotated[int, Field(ge=1, le=86_400)]
+
+
+class Settings(BaseSettings):
+    """Every setting of the server, as `GIFTGQL_…`; `.env.example` shows each with its default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GIFTGQL_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Field(
+        Path("var"), description="Folder of the SQLite database, the keys, the logs and the mail."
+    )
+    database_url: str = Field(
+        "",
+        description="`sqlite:///path` or `postgresql://…`; empty: giftgql.db in the data folder.",
+    )
+    keys_file: Path | None = Field(
+        None, description="The key file; empty: keys.json in the data folder."
+    )
+    production: bool = Field(
+        False, description="Refuse what is only for trying out: made-up keys, a ready client."
+    )
+    log_level: LogLevel = Field(LogLevel.INFO, description="DEBUG, INFO, WARNING or ERROR.")
+    log_to: LogTo = Field(
+        LogTo.FILE,
+        description="`file`: logs/ in the data folder, one file a port; `stderr`: for containers.",
+    )
+    currency: str = Field("EUR", description="ISO 4217 currency of cards that name none.")
+    time_zone: str = Field("UTC", description="IANA time zone in which a day of expiry ends.")
+    access_token_seconds: Seconds = Field(900, description="Life of a client's access token.")
+    member_token_seconds: Seconds = Field(900, description="Life of a member's token.")
+    database_pool: int = Field(
+        8, ge=1, le=100, description="Connections per process for reading, and again for writing."
+    )
+    lock_seconds: Seconds = Field(3, description="Longest wait for a lock or a free connection.")
+    statement_seconds: Seconds = Field(5, description="Longest run of one statement (PostgreSQL).")
+    body_seconds: Seconds = Field(10, description="Longest time a request's body may take to come.")
+    shutdown_seconds: Seconds = Field(30, description="Time to finish requests when stopping.")
+    max_body_bytes: int = Field(65_536, ge=1_024, description="Largest request body.")
+    max_tokens: int = Field(2_000, ge=50, description="Most tokens in a GraphQL document.")
+    max_depth: int = Field(12, ge=3, description="Deepest nesting of fields.")
+    max_fields: int = Field(500, ge=10, description="Most fields, with every fragment expanded.")
+    max_aliases: int = Field(30, ge=1, description="Most aliases, with every fragment expanded.")
+    max_root_fields: int = Field(10, ge=1, description="Most root fields in one operation.")
+    max_code_lookups: int = Field(5, ge=1, description="Most look-ups by code in one document.")
+
+    @field_validator("currency")
+    @classmethod
+    def _known_currency(cls, value: str) -> str:
+        if not is_currency(value):
+            raise ValueError("is no ISO 4217 currency")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_time_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("is no IANA time zone") from None
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite:///", "postgresql://", "postgres://")):
+            raise ValueError("must begin with sqlite:/// or postgresql://")
+        if value in ("sqlite:///", "sqlite:///:memory:"):
+            raise ValueError("must name a file")
+        return value
+
+    @cached_property
+    def sqlite_file(self) -> Path | None:
+        """Where the SQLite database is; None on PostgreSQL."""
+        if not self.database_url:
+            return self.data_dir / "giftgql.db"
+        if self.database_url.startswith("sqlite:///"):
+            return Path(self.database_url.removeprefix("sqlite:///"))
+        return None
+
+    @cached_property
+    def keyring_file(self) -> Path:
+        return self.keys_file or self.data_dir / "keys.json"
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)
+
+
+class SettingsError(Exception):
+    """A setting is wrong; each line of the message names one and says how."""
+
+
+def read_settings() -> Settings:
+    """The settings of this process. Values are not repeated in errors: they may hold passwords."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = [
+            f"GIFTGQL_{str(item['loc'][0]).upper()}: {item['msg'].removeprefix('Value error, ')}"
+            for item in error.errors()
+        ]
+        raise SettingsError("\n".join(problems)) from None
