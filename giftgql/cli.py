@@ -106,13 +106,14 @@ def client_add(
     from giftgql.clients import service
     from giftgql.permissions import Channel
 
-    if channel not in [each.value for each in Channel]:
+    known = {each.value: each for each in Channel}
+    if channel not in known:
         _fail("--channel must be IN_STORE or ONLINE.")
 
     async def add(store: "Store") -> service.Credential:
         async with store.write() as tx:
             return await service.add(
-                tx, name, roles=role or (), permissions=permission or (), channel=Channel(channel)
+                tx, name, roles=role or (), permissions=permission or (), channel=known[channel]
             )
 
     _print_credential(_with_store(add), as_json)

@@ -6,17 +6,13 @@ shares with the command line; all others are `query_only`.
 """
 
 import asyncio
-import fcntl
-import os
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
-import aiosqlite
 import asyncpg
 from sqlalchemy import (
     BigInteger,
@@ -45,6 +41,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from giftgql.errors import Described, Unavailable
 from giftgql.paging import Cut
 from giftgql.settings import Settings
+from giftgql.sqlite import FileLock, OneHopConnection
 
 SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
@@ -130,7 +127,7 @@ CHANGED_IN: dict[str, Any] = {"default": this_transaction(), "onupdate": this_tr
 
 
 def insert_unless_there(session: AsyncSession, model: type[Any], *unique: str) -> Insert:
-    """An INSERT that does nothing where the unique columns are taken; it waits for a running one."""
+    """An INSERT that does nothing where the columns are taken; it waits for a running one."""
     if session.get_bind().dialect.name == "postgresql":
         return postgresql.insert(model).on_conflict_do_nothing(index_elements=unique)
     return sqlite.insert(model).on_conflict_do_nothing(index_elements=unique)
@@ -262,7 +259,7 @@ class Sqlite(Database):
         def engine(size: int, *pragmas: str) -> AsyncEngine:
             return create_async_engine(
                 "sqlite+aiosqlite://",
-                async_creator=lambda: _OneHopConnection.open(file, pragmas),
+                async_creator=lambda: OneHopConnection.open(file, pragmas),
                 poolclass=AsyncAdaptedQueuePool,
                 pool_size=size,
                 max_overflow=0,
@@ -331,35 +328,6 @@ class Sqlite(Database):
         self._write_lock.close()
 
 
-class FileLock:
-    """An exclusive `flock` on a file of its own, held by a process; the kernel ends it."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def try_acquire(self) -> bool:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    async def acquire(self, seconds: float) -> None:
-        clock = asyncio.get_running_loop().time
-        deadline, pause = clock() + seconds, 0.001
-        while not self.try_acquire():
-            if clock() > deadline:
-                raise Unavailable("The database is busy.")
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 0.02)
-
-    def release(self) -> None:
-        fcntl.flock(self._file, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        os.close(self._file)
-
-
 def _session(engine: AsyncEngine) -> AsyncSession:
     return AsyncSession(engine, expire_on_commit=False, autoflush=False)
 
@@ -394,63 +362,3 @@ def _passes(cause: BaseException | None) -> bool:
 
 def _begin_immediate(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _open_sqlite(file: Path, pragmas: tuple[str, ...]) -> sqlite3.Connection:
-    uri = f"file:{quote(str(file.absolute()))}"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    for pragma in ("busy_timeout=5000", "trusted_schema=OFF", "cell_size_check=ON", *pragmas):
-        connection.execute(f"PRAGMA {pragma}")
-    return connection
-
-
-class _OneHopConnection(aiosqlite.Connection):
-    """aiosqlite, with one visit to its thread for a whole statement instead of four."""
-
-    @classmethod
-    async def open(cls, file: Path, pragmas: tuple[str, ...]) -> "_OneHopConnection":
-        connection = cls(lambda: _open_sqlite(file, pragmas), iter_chunk_size=64)
-        connection._thread.daemon = True
-        await connection
-        return connection
-
-    def cursor(self, *_: object) -> "_OneHopCursor":  # type: ignore[override]
-        return _OneHopCursor(self)
-
-
-class _OneHopCursor:
-    """What SQLAlchemy asks of a cursor: `execute` has fetched all rows when it returns."""
-
-    def __init__(self, connection: _OneHopConnection) -> None:
-        self._connection = connection
-        self._rows: list[Any] = []
-        self.description: Any = None
-        self.lastrowid: int | None = None
-        self.rowcount = -1
-
-    async def __aenter__(self) -> "_OneHopCursor":
-        return self
-
-    async def execute(self, sql: str, parameters: Any = ()) -> None:
-        await self._connection._execute(self._run, "execute", sql, parameters)
-
-    async def executemany(self, sql: str, parameters: Any) -> None:
-        await self._connection._execute(self._run, "executemany", sql, parameters)
-
-    def _run(self, verb: str, sql: str, parameters: Any) -> None:
-        cursor = self._connection._conn.cursor()
-        try:
-            getattr(cursor, verb)(sql, parameters)
-            self.description = cursor.description
-            self.lastrowid = cursor.lastrowid
-            self.rowcount = cursor.rowcount
-            self._rows = cursor.fetchall() if cursor.description else []
-        finally:
-            cursor.close()
-
-    async def fetchall(self) -> list[Any]:
-        rows, self._rows = self._rows, []
-        return rows
-
-    async def close(self) -> None:
-        self._rows = []

@@ -6,11 +6,11 @@ Sentences are for people: they state facts, blame nobody, and never repeat a cod
 """
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import StrEnum
 from typing import Self
 
 
-class Described(str, Enum):
+class Described(StrEnum):
     """A text enum whose members say what they mean: the API reference is made from it."""
 
     description: str

@@ -22,7 +22,7 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 Resolver = Callable[Concatenate[Any, Info, Arguments], Awaitable[Result]]
 
-MEMBER_TOKEN = "a member's token"
+MEMBER_TOKEN = "a member's token"  # noqa: S105  says what is needed
 Need = Permission | tuple[Permission, ...] | str
 
 
@@ -45,16 +45,21 @@ def mutation(*, requires: Need, description: str) -> Callable[[Resolver[..., Any
     return _root_field(strawberry.mutation, requires, description)
 
 
-def extend(owner: type) -> Callable[[Any], Any]:
+def resolved(*, description: str) -> Callable[[Resolver[..., Any]], Any]:
+    """Declare a field of a type that is worked out when it is asked for."""
+    declare: Callable[[Resolver[..., Any]], Any] = strawberry.field(description=description)
+    return declare
+
+
+def extend(owner: type, *, description: str) -> Callable[[Resolver[..., Any]], Any]:
     """Add a resolver as a field to a type of an earlier feature, as SDL's `extend type` does."""
 
-    def declare(field: StrawberryField) -> StrawberryField:
-        definition = get_object_definition(owner, strict=True)
-        assert field.base_resolver is not None
-        field.python_name = field.base_resolver.name
+    def declare(resolver: Resolver[..., Any]) -> Any:
+        field: StrawberryField = strawberry.field(resolver=resolver, description=description)
+        field.python_name = resolver.__name__
         field.origin = owner
-        definition.fields.append(field)
-        return field
+        get_object_definition(owner, strict=True).fields.append(field)
+        return resolver
 
     return declare
 

@@ -14,6 +14,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
 )
@@ -123,6 +124,7 @@ class _Measure:
             elif isinstance(node, FragmentSpreadNode):
                 size = self._fragment(node.name.value)
             else:
+                assert isinstance(node, InlineFragmentNode)
                 size = self.selection(node.selection_set)
             whole = whole.beside(size).beside(directives)
         return whole
@@ -137,11 +139,12 @@ class _Measure:
             for node in selections.selections if selections else ():
                 if isinstance(node, FieldNode):
                     names.add(node.name.value)
-                elif not isinstance(node, FragmentSpreadNode):
+                elif isinstance(node, InlineFragmentNode):
                     waiting.append(node.selection_set)
-                elif (name := node.name.value) in self._fragments and name not in entered:
-                    entered.add(name)
-                    waiting.append(self._fragments[name].selection_set)
+                elif isinstance(node, FragmentSpreadNode) and node.name.value not in entered:
+                    entered.add(node.name.value)
+                    fragment = self._fragments.get(node.name.value)
+                    waiting.append(fragment.selection_set if fragment else None)
         return names
 
     def _field(self, node: FieldNode) -> Size:

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 import structlog
+from structlog.typing import Processor
 
 from giftgql.settings import LogTo, Settings
 
@@ -33,7 +34,7 @@ def configure(settings: Settings, *, file_name: str | None = None, plain: bool =
         handler = logging.handlers.RotatingFileHandler(
             folder / file_name, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8"
         )
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.stdlib.add_logger_name,

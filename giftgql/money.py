@@ -1,4 +1,4 @@
-"""Money: whole minor units of one ISO 4217 currency. Never a float, on the way in, through or out."""
+"""Money: whole minor units of one ISO 4217 currency, never a float: in, through or out."""
 
 import re
 from dataclasses import dataclass

@@ -15,6 +15,7 @@ from giftgql.errors import InvalidInput
 
 LARGEST_PAGE = 1_000
 FURTHEST_SKIP = 1_000_000
+_LARGEST_NUMBER = 2**62
 
 Id = int | str
 Row = TypeVar("Row")
@@ -38,10 +39,12 @@ def read_token(token: str) -> tuple[str, int, Id]:
         epoch, changed_in, row_id = orjson.loads(urlsafe_b64decode(token.encode()))
     except (ValueError, TypeError):
         raise InvalidInput("since", "is not the until of an earlier answer") from None
-    well_typed = isinstance(epoch, str) and type(changed_in) is int and type(row_id) in (int, str)
-    if not well_typed or abs(changed_in) >= 2**62 or (row_id is int and abs(row_id) >= 2**62):
-        raise InvalidInput("since", "is not the until of an earlier answer")
-    return epoch, changed_in, row_id
+    match (epoch, changed_in, row_id):
+        case (str(), int(), int()) if max(abs(changed_in), abs(row_id)) < _LARGEST_NUMBER:
+            return epoch, changed_in, row_id
+        case (str(), int(), str()) if abs(changed_in) < _LARGEST_NUMBER:
+            return epoch, changed_in, row_id
+    raise InvalidInput("since", "is not the until of an earlier answer")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ a client's roles and its single permissions.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from giftgql.errors import Described, PermissionDenied
 
@@ -145,7 +145,7 @@ class Channel(Described):
     ONLINE = "ONLINE", "A web shop or an app: physical codes need their PIN."
 
 
-class CallerKind(str, Enum):
+class CallerKind(StrEnum):
     CLIENT = "client"
     MEMBER = "member"
     SERVER = "server"

@@ -46,10 +46,14 @@ async def prepare(settings: Settings, host: str) -> None:
                 "client_id": credential.client_id,
                 "client_secret": credential.client_secret,
             }
-            with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
-                json.dump(content, opened, indent=2)
+            _write_secret(file, json.dumps(content, indent=2))
     finally:
         await store.close()
+
+
+def _write_secret(file: Path, content: str) -> None:
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+        opened.write(content)
 
 
 class PortTaken(Exception):
@@ -76,7 +80,7 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
         timeout_graceful_shutdown=settings.shutdown_seconds,
         limit_concurrency=MOST_CONNECTIONS,
     )
-    log.configure(settings, file_name=None if several else f"server-{port}.log")
+    log.configure(settings, file_name=None if several else log_name(port))
     welcome = _welcome(settings, host, port, in_file=not several)
     if several:
         print(welcome, flush=True)
@@ -110,6 +114,10 @@ def development_file(settings: Settings) -> Path:
     return settings.data_dir / "development-client.json"
 
 
+def log_name(port: int) -> str:
+    return f"server-{port}.log"
+
+
 def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -126,7 +134,8 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _welcome(settings: Settings, host: str, port: int, *, in_file: bool) -> str:
     base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    logs_to_file = in_file and settings.log_to is LogTo.FILE
+    log_file = log.log_folder(settings) / log_name(port)
+    log_place = log_file if in_file and settings.log_to is LogTo.FILE else "here"
     lines = [
         f"giftgql {__version__} is up.",
         "",
@@ -134,7 +143,7 @@ def _welcome(settings: Settings, host: str, port: int, *, in_file: bool) -> str:
         f"  Explorer  {base}/graphql in a browser",
         f"  Health    {base}/healthz",
         f"  Database  {settings.sqlite_file or 'PostgreSQL'}",
-        f"  Log       {log.log_folder(settings) / f'server-{port}.log' if logs_to_file else 'here'}",
+        f"  Log       {log_place}",
     ]
     file = development_file(settings)
     if file.exists() and is_loopback(host) and not settings.production:

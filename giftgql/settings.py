@@ -1,6 +1,6 @@
 """Settings: read once, from the environment and `.env`, frozen. Each has a default that works."""
 
-from enum import Enum
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -12,14 +12,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from giftgql.money import is_currency
 
 
-class LogLevel(str, Enum):
+class LogLevel(StrEnum):
     DEBUG = "DEBUG"
     INFO = "INFO"
     WARNING = "WARNING"
     ERROR = "ERROR"
 
 
-class LogTo(str, Enum):
+class LogTo(StrEnum):
     FILE = "file"
     STDERR = "stderr"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, NewType, TypeVar
 import orjson
 import strawberry
 from strawberry.types.base import get_object_definition
-from strawberry.types.enum import has_enum_definition
+from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.scalar import ScalarDefinition
 
 from giftgql.errors import Described, InvalidInput
@@ -63,9 +63,8 @@ def register(description: str) -> Callable[[EnumClass], EnumClass]:
 
     def decorate(members: EnumClass) -> EnumClass:
         strawberry.enum(members, description=description)
-        assert has_enum_definition(members)
-        for value in members.__strawberry_definition__.values:
-            value.value = members[value.name]
+        definition: StrawberryEnumDefinition = members.__strawberry_definition__  # type: ignore[attr-defined]
+        for value in definition.values:
             value.description = members[value.name].description
         return members
 
@@ -76,10 +75,14 @@ def secret_input(description: str) -> Callable[[Input], Input]:
     """An input type that may hold codes or PINs: printing it shows its name and nothing else."""
 
     def decorate(cls: Input) -> Input:
-        cls.__repr__ = lambda self: f"{type(self).__name__}(…)"  # type: ignore[assignment]
+        setattr(cls, "__repr__", _name_only)  # noqa: B010  mypy knows no method may be assigned
         return strawberry.input(cls, description=description)
 
     return decorate
+
+
+def _name_only(self: object) -> str:
+    return f"{type(self).__name__}(…)"
 
 
 def facts_of(given: object, *, without: frozenset[str]) -> dict[str, Any]:

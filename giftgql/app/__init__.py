@@ -26,7 +26,7 @@ from giftgql.store import Store
 
 
 def create_app(settings: Settings | None = None, store: Store | None = None) -> Starlette:
-    """The application. Given a store it uses it; otherwise it opens one of its own and closes it."""
+    """The application, with the store given, or one of its own that it opens and closes."""
     if settings is None:  # one of several worker processes
         settings = read_settings()
         log.configure(settings)

@@ -73,8 +73,8 @@ class GraphQLEndpoint:
             headers = {"WWW-Authenticate": "Bearer"}
             return failure(401, refusal.code, str(refusal), headers=headers, media_type=media_type)
         except Unavailable as refusal:
-            facts = {"retryAfter": refusal.facts["retryAfter"]}
-            return failure(503, refusal.code, str(refusal), media_type=media_type, **facts)
+            wait = refusal.facts["retryAfter"]
+            return failure(503, refusal.code, str(refusal), media_type=media_type, retryAfter=wait)
         facts = request.state.log
         facts["caller"] = caller.name
         try:

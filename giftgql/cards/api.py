@@ -1,24 +1,23 @@
-from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
 
 from giftgql import codes
 from giftgql.cards import service
+from giftgql.cards.inputs import GiftcardAddInput, GiftcardEditInput
 from giftgql.cards.models import CardStatus, CodeEnding
 from giftgql.cards.repository import Criteria
-from giftgql.cards.service import CardChange, CardView, NewCard, NewCode
+from giftgql.cards.service import CardView
 from giftgql.cards.visibility import SeenCode
 from giftgql.codes import CodeType
 from giftgql.context import Info
-from giftgql.errors import InvalidInput, NotFound
-from giftgql.fields import MEMBER_TOKEN, extend, mutation, query, selected
+from giftgql.errors import InvalidInput
+from giftgql.fields import MEMBER_TOKEN, extend, mutation, query, resolved, selected
 from giftgql.members.api import Member, members_by_id, read_member_id
-from giftgql.money import Money, is_currency
+from giftgql.money import Money
 from giftgql.paging import Page, cut
 from giftgql.permissions import Permission
-from giftgql.requests.service import once
 from giftgql.values import (
     First,
     JSONObject,
@@ -26,22 +25,14 @@ from giftgql.values import (
     Since,
     Skip,
     argument,
-    facts_of,
-    given,
-    metadata,
-    optional,
     record_id,
     register,
-    secret_input,
     text,
 )
-from giftgql.vault import Vault, valid_pin
 
 register("What a code is for.")(CodeType)
 register("How a code ended.")(CodeEnding)
 register("The state of a card; of several that hold, the first listed here is shown.")(CardStatus)
-
-_NOT_FINGERPRINTED = frozenset({"physical_pin", "idempotency_key"})
 
 
 @strawberry.type(description="A code through which a card's balance is reached.")
@@ -95,9 +86,7 @@ class GiftCard:
         description="The latest 100 ended codes that the caller may see, the last ended first."
     )
 
-    @strawberry.field(
-        description="The owner. Null without `ViewMembers`, but for the member itself."
-    )
+    @resolved(description="The owner. Null without `ViewMembers`, but for the member itself.")
     async def member(self, info: Info) -> Member | None:
         caller = info.context.caller
         if self.member_id is None:
@@ -123,152 +112,6 @@ class GiftCard:
             codes=[Code.of(code) for code in view.codes],
             code_history=[Code.of(code) for code in view.history],
         )
-
-
-@strawberry.input
-class CodesInput:
-    physical_code: str | None = optional(
-        "A printed code: 4 to 64 printable ASCII characters, also when spaces and dashes are "
-        "not counted. `CODE_TAKEN` where it is or ever was in use."
-    )
-    physical_pin: str | None = optional(
-        "The printed code's scratch-off PIN, 4 to 12 digits. It is never given out again."
-    )
-    physical_expires_on: date | None = optional("Last day of the printed code.")
-    add_personal_code: bool = strawberry.field(
-        default=False,
-        description="Make a personal code. `MEMBER_REQUIRED` where the card has no owner.",
-    )
-    personal_expires_on: date | None = optional("Last day of the personal code.")
-    external_code: str | None = optional(
-        "A third-party system's code, which that system secures: characters as in "
-        "`physicalCode`. `CODE_TAKEN` where it is or ever was in use."
-    )
-    external_expires_on: date | None = optional("Last day of the third-party code.")
-    member_id: strawberry.ID | None = optional(
-        "The owner. `MEMBER_NOT_FOUND` where there is no such member; `MEMBER_MISMATCH` where "
-        "the card belongs to another: a card's owner never changes."
-    )
-    note: str | None = optional("For staff, at most 1,000 characters.")
-    metadata: JSONObject | None = optional("The retailer's own facts.")
-    idempotency_key: str | None = optional(
-        "1 to 128 printable ASCII characters. The same key with the same input does the work "
-        "once and gives the first answer again, with `replayed: true` in the response's "
-        "`extensions`; with other input it is an `IDEMPOTENCY_CONFLICT`."
-    )
-
-    async def new_codes(self, vault: Vault) -> list[NewCode]:
-        """The codes to add. A PIN is hashed here, which takes a while."""
-        new = []
-        if given(self.physical_code) is not None:
-            code = codes.to_store(self.physical_code or "", "physicalCode")
-            pin = given(self.physical_pin)
-            if pin is not None:
-                pin = await vault.hash_pin(CodeType.PHYSICAL, code, valid_pin(pin, "physicalPin"))
-            expires_on = given(self.physical_expires_on)
-            new.append(NewCode(CodeType.PHYSICAL, "physicalCode", code, pin, expires_on))
-        elif given(self.physical_pin) is not None:
-            raise InvalidInput("physicalPin", "needs physicalCode")
-        elif given(self.physical_expires_on) is not None:
-            raise InvalidInput("physicalExpiresOn", "needs physicalCode")
-        if self.add_personal_code:
-            expires_on = given(self.personal_expires_on)
-            new.append(NewCode(CodeType.PERSONAL, "addPersonalCode", expires_on=expires_on))
-        elif given(self.personal_expires_on) is not None:
-            raise InvalidInput("personalExpiresOn", "needs addPersonalCode")
-        if given(self.external_code) is not None:
-            code = codes.to_store(self.external_code or "", "externalCode")
-            expires_on = given(self.external_expires_on)
-            new.append(NewCode(CodeType.EXTERNAL, "externalCode", code, expires_on=expires_on))
-        elif given(self.external_expires_on) is not None:
-            raise InvalidInput("externalExpiresOn", "needs externalCode")
-        return new
-
-    def owner(self) -> str | None:
-        wanted = given(self.member_id)
-        return None if wanted is None else read_member_id(wanted)
-
-    def card_facts(self) -> dict[str, Any]:
-        """The note and the metadata, where they are given."""
-        facts: dict[str, Any] = {}
-        if self.note is not strawberry.UNSET:
-            facts["note"] = (
-                None if self.note is None else text(self.note, "note", 1_000, lines=True)
-            )
-        if self.metadata is not strawberry.UNSET:
-            facts["details"] = None if self.metadata is None else metadata(self.metadata)
-        return facts
-
-
-@secret_input("A card to be made, with at least one code: else `INVALID_INPUT`.")
-class GiftcardAddInput(CodesInput):
-    currency: str | None = optional("ISO 4217 code; the server's own by default.")
-    expires_on: date | None = optional("Last day of the funds.")
-
-    async def parsed(self, vault: Vault, own_currency: str) -> NewCard:
-        currency = given(self.currency) or own_currency
-        if not is_currency(currency):
-            raise InvalidInput("currency", "is no ISO 4217 currency")
-        facts = self.card_facts()
-        owner = self.owner()
-        request = once(given(self.idempotency_key), "giftcardAdd", _fingerprinted(self))
-        new = await self.new_codes(vault)
-        if not new:
-            raise InvalidInput("giftcard", "needs a code: a card has at least one")
-        return NewCard(
-            codes=new,
-            currency=currency,
-            member_id=owner,
-            expires_on=given(self.expires_on),
-            note=facts.get("note"),
-            details=facts.get("details"),
-            request=request,
-        )
-
-
-@secret_input(
-    "Changes of a card's codes, note and metadata, all or nothing. A type that the card has is "
-    "replaced, a printed code with its PIN. What is left out stays; a null note or metadata is "
-    "emptied."
-)
-class GiftcardEditInput(CodesInput):
-    id: strawberry.ID = strawberry.field(description="The card's internal id.")
-    revoke_physical_code: bool = strawberry.field(
-        default=False, description="End the printed code. `NOT_FOUND` where there is none."
-    )
-    revoke_personal_code: bool = strawberry.field(
-        default=False, description="End the personal code. `NOT_FOUND` where there is none."
-    )
-    revoke_external_code: bool = strawberry.field(
-        default=False, description="End the third-party code. `NOT_FOUND` where there is none."
-    )
-    revoke_digital_code: bool = strawberry.field(
-        default=False, description="End the digital code. `NOT_FOUND` where there is none."
-    )
-
-    async def parsed(self, vault: Vault) -> CardChange:
-        card_id = record_id(self.id)
-        if card_id is None:
-            raise NotFound("id", "gift card")
-        facts, owner = self.card_facts(), self.owner()
-        request = once(given(self.idempotency_key), "giftcardEdit", _fingerprinted(self))
-        return CardChange(
-            card_id=card_id,
-            codes=await self.new_codes(vault),
-            revoked=self._revoked(),
-            member_id=owner,
-            facts=facts,
-            request=request,
-        )
-
-    def _revoked(self) -> Mapping[CodeType, str]:
-        asked = {
-            CodeType.PHYSICAL: (self.revoke_physical_code, "revokePhysicalCode"),
-            CodeType.PERSONAL: (self.revoke_personal_code, "revokePersonalCode"),
-            CodeType.EXTERNAL: (self.revoke_external_code, "revokeExternalCode"),
-            CodeType.DIGITAL: (self.revoke_digital_code, "revokeDigitalCode"),
-        }
-        return {kind: field for kind, (is_asked, field) in asked.items() if is_asked}
 
 
 @strawberry.type
@@ -363,9 +206,8 @@ class CardMutation:
         return GiftCard.of(view, tx.today)
 
 
-@extend(Member)
-@strawberry.field(
-    description="The member's cards, by id. Others than the member need `ListGiftCards`."
+@extend(
+    Member, description="The member's cards, by id. Others than the member need `ListGiftCards`."
 )
 async def giftcards(
     self: Member, info: Info, first: First = 100, skip: Skip = 0
@@ -412,7 +254,3 @@ def _results(
         ),
         until=page.until,
     )
-
-
-def _fingerprinted(given_input: CodesInput) -> dict[str, Any]:
-    return facts_of(given_input, without=_NOT_FINGERPRINTED)

@@ -69,7 +69,7 @@ class Code(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
     card_id: int = Field(foreign_key="gift_card.id", index=True, sa_type=BigId)
-    kind: CodeType = Field(sa_type=enum_type(CodeType))  # type: ignore[call-overload]
+    kind: CodeType = Field(sa_type=enum_type(CodeType))
     fingerprint: bytes = Field(unique=True)
     index_key: int
     ciphertext: bytes = Field(repr=False)
@@ -79,4 +79,4 @@ class Code(SQLModel, table=True):
     expires_on: date | None = None
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    ending: CodeEnding | None = Field(default=None, sa_type=enum_type(CodeEnding))  # type: ignore[call-overload]
+    ending: CodeEnding | None = Field(default=None, sa_type=enum_type(CodeEnding))

@@ -89,7 +89,7 @@ class CardRepository:
         return (await self.session.exec(query)).all()
 
     async def add_code(self, code: Code) -> int | None:
-        """Add a code; None if its fingerprint is, or ever was, another's. Waits for a running add."""
+        """Add a code; None if its fingerprint is or was another's. Waits for a running add."""
         values = code.model_dump(exclude={"id"})
         insert = insert_unless_there(self.session, Code, "fingerprint").values(values)
         added = (await self.session.exec(insert.returning(col(Code.id)))).first()

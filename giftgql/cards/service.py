@@ -29,19 +29,24 @@ HISTORY = 100
 
 ROTATION_BATCH = 500
 
+_EXPIRES_SOURCE = {
+    CodeType.PHYSICAL: "physicalExpiresOn",
+    CodeType.PERSONAL: "personalExpiresOn",
+    CodeType.EXTERNAL: "externalExpiresOn",
+    CodeType.DIGITAL: "expiresOn",
+}
 _ORDER = {kind: place for place, kind in enumerate(CodeType)}
 
 
 @dataclass(frozen=True)
 class NewCode:
-    """A code to be added. `field` names its input; personal codes have no text, they get one."""
+    """A code to be added, and the inputs it came from. Generated types get their text here."""
 
     kind: CodeType
-    field: str
+    source: str
     text: CodeText | None = None
     pin_verifier: str | None = field(default=None, repr=False)
     expires_on: date | None = None
-    expires_field: str = "expiresOn"
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ async def _add_codes(tx: Transaction, card: GiftCard, new: Sequence[NewCode]) ->
     for each in new:
         if each.kind is CodeType.PERSONAL and card.member_id is None:
             raise MemberRequired
-        _refuse_past(tx, each.expires_on, each.expires_field)
+        _refuse_past(tx, each.expires_on, _EXPIRES_SOURCE[each.kind])
         sealed = tx.vault.seal(each.kind, each.text or codes.generate(), card_id=card.id)
         row = Code(
             card_id=card.id,
@@ -190,7 +195,7 @@ async def _add_codes(tx: Transaction, card: GiftCard, new: Sequence[NewCode]) ->
             expires_on=each.expires_on,
             created_at=tx.now,
         )
-        rows.append((row, each.field))
+        rows.append((row, each.source))
     added = []
     for row, name in sorted(rows, key=lambda pair: pair[0].fingerprint):
         code_id = await tx.cards.add_code(row)

@@ -13,7 +13,7 @@ class Client(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
     public_id: str = Field(unique=True, max_length=20)
     name: str = Field(max_length=100)
-    channel: Channel = Field(sa_type=enum_type(Channel))  # type: ignore[call-overload]
+    channel: Channel = Field(sa_type=enum_type(Channel))
     roles: list[str] = Field(sa_type=JSON)
     permissions: list[str] = Field(sa_type=JSON)
     created_at: datetime = Field(sa_type=UtcDateTime)

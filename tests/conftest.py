@@ -1,0 +1,143 @@
+"""Every test gets a database of its own, on SQLite and on PostgreSQL: a copy of a migrated one."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from giftgql.permissions import Channel, Permission
+from giftgql.settings import Settings
+from giftgql.startup import open_store
+from giftgql.store import Store
+from tests import factories, servers
+from tests.client import Client, Server
+
+TEMPLATE = "giftgql_template"
+ALL_BUT_UNMASKED = frozenset(Permission) - {Permission.VIEW_UNMASKED_GIFT_CARD_CODES}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[servers.PostgresServer]:
+    with servers.postgres() as server:
+        server.relax()
+        yield server
+
+
+@dataclass(frozen=True)
+class Templates:
+    """A migrated database of each kind with the keys that both belong to."""
+
+    folder: Path
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "keys.json"
+
+    @property
+    def sqlite(self) -> Path:
+        return self.folder / "giftgql.db"
+
+
+@pytest.fixture(scope="session")
+def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
+    folder = tmp_path_factory.mktemp("templates")
+    _migrate(Settings(data_dir=folder, _env_file=None))
+    return Templates(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: servers.PostgresServer, templates: Templates) -> str:
+    postgres.sql(f"CREATE DATABASE {TEMPLATE}")
+    url = postgres.url(TEMPLATE)
+    _migrate(Settings(data_dir=templates.folder, database_url=url, _env_file=None))
+    return TEMPLATE
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(
+    request: pytest.FixtureRequest, tmp_path: Path, templates: Templates
+) -> Iterator[Settings]:
+    """Settings of a fresh migrated database, once of each kind."""
+    shutil.copy(templates.keys, tmp_path / "keys.json")
+    if request.param == "sqlite":
+        shutil.copy(templates.sqlite, tmp_path / "giftgql.db")
+        yield Settings(data_dir=tmp_path, _env_file=None)
+        return
+    template = request.getfixturevalue("postgres_template")
+    postgres: servers.PostgresServer = request.getfixturevalue("postgres")
+    url = postgres.create(template)
+    yield Settings(data_dir=tmp_path, database_url=url, _env_file=None)
+    postgres.drop(url)
+
+
+@pytest.fixture
+async def store(settings: Settings) -> AsyncIterator[Store]:
+    opened = await open_store(settings)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def clock(store: Store) -> "SetClock":
+    """A clock that stands until it is moved on."""
+    set_clock = SetClock(datetime(2026, 11, 21, 12, 0, tzinfo=UTC))
+    store.clock = set_clock
+    return set_clock
+
+
+class SetClock:
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+@pytest.fixture
+async def server(store: Store) -> AsyncIterator[Server]:
+    """The application over the store, without a network in between."""
+    async with Server.over(store) as running:
+        yield running
+
+
+MakeClient = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture
+def client_with(server: Server, store: Store) -> MakeClient:
+    """Make a client: `await client_with(Permission.X, role="till", channel=…)`."""
+
+    async def make(
+        *permissions: Permission, role: str | None = None, channel: Channel = Channel.IN_STORE
+    ) -> Client:
+        credential = await factories.client(
+            store, permissions=permissions, roles=[role] if role else [], channel=channel
+        )
+        return server.client(credential.client_secret)
+
+    return make
+
+
+@pytest.fixture
+async def admin(client_with: MakeClient) -> Client:
+    """May do everything but see generated codes in clear."""
+    return await client_with(*ALL_BUT_UNMASKED)
+
+
+@pytest.fixture
+async def till(client_with: MakeClient) -> Client:
+    return await client_with(role="till")
+
+
+def _migrate(settings: Settings) -> None:
+    async def open_and_close() -> None:
+        await (await open_store(settings)).close()
+
+    asyncio.run(open_and_close())
