@@ -171,7 +171,7 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """A session in which each statement sees what is committed when it begins."""
-        async with _translated(), AsyncSession(self.reader, expire_on_commit=False) as session:
+        async with _translated(), _session(self.reader) as session:
             yield session
 
     async def now(self, session: AsyncSession) -> datetime:

@@ -4,25 +4,19 @@ Strawberry's own depth and alias limiters walk each fragment anew wherever it is
 of fragments within fragments took one eleven seconds. Here each fragment is measured once.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
-    GraphQLError,
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
 )
-from strawberry.extensions import SchemaExtension
 
-from giftgql.context import Context
 from giftgql.errors import OperationTooComplex
-from giftgql.permissions import Permission
 from giftgql.settings import Settings
 
 INTROSPECTION = frozenset({"__schema", "__type"})
@@ -54,36 +48,12 @@ class Size:
         )
 
 
-class OperationGuard(SchemaExtension):
-    """Refuses documents that are too large, and introspection without the permission."""
-
-    def on_operation(self) -> Iterator[None]:
-        context: Context = self.execution_context.context
-        self.execution_context.parse_options["max_tokens"] = context.store.settings.max_tokens
-        yield
-
-    def on_validate(self) -> Iterator[None]:
-        context: Context = self.execution_context.context
-        document = self.execution_context.graphql_document
-        assert document is not None
-        if context.operation_name is None and len(_operations(document)) > 1:
-            raise GraphQLError("operationName is needed: the document has several operations.")
-        fields = measured(document, context.store.settings)
-        if not INTROSPECTION.isdisjoint(fields):
-            context.caller.require(Permission.INTROSPECT_SCHEMA)
-        yield
-        if not self.execution_context.pre_execution_errors:
-            context.fields = fields
-
-
-@lru_cache(maxsize=500)
 def measured(document: DocumentNode, settings: Settings) -> tuple[str, ...]:
     """The root fields the document asks for. Refuses one beyond a limit."""
     measure = _Measure(document)
-    operations = _operations(document)
     _limit("definitions", len(document.definitions), DEFINITIONS)
     whole = Size()
-    for operation in operations:
+    for operation in operations(document):
         size = measure.selection(operation.selection_set)
         whole = whole.beside(size)
         _limit("root fields", size.roots, settings.max_root_fields)
@@ -96,10 +66,10 @@ def measured(document: DocumentNode, settings: Settings) -> tuple[str, ...]:
         size = measure.selection(node.selection_set)
         _limit("levels of introspection", size.depth, INTROSPECTION_DEPTH)
         _limit("fields of introspection", size.fields, INTROSPECTION_FIELDS)
-    return tuple(sorted(measure.root_fields(operations)))
+    return tuple(sorted(measure.root_fields(operations(document))))
 
 
-def _operations(document: DocumentNode) -> list[OperationDefinitionNode]:
+def operations(document: DocumentNode) -> list[OperationDefinitionNode]:
     return [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
 
 
@@ -129,11 +99,11 @@ class _Measure:
             whole = whole.beside(size).beside(directives)
         return whole
 
-    def root_fields(self, operations: list[OperationDefinitionNode]) -> set[str]:
+    def root_fields(self, found: list[OperationDefinitionNode]) -> set[str]:
         """The names of the fields at the top, through fragments."""
         names: set[str] = set()
         entered: set[str] = set()
-        waiting: list[SelectionSetNode | None] = [each.selection_set for each in operations]
+        waiting: list[SelectionSetNode | None] = [each.selection_set for each in found]
         while waiting:
             selections = waiting.pop()
             for node in selections.selections if selections else ():

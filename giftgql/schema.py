@@ -1,26 +1,21 @@
 """The GraphQL schema, put together from the features' parts."""
 
-from typing import Any
-
 import strawberry
 import structlog
 from graphql import GraphQLError
-from strawberry.extensions import ParserCache, ValidationCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.tools import merge_types
 from strawberry.types import ExecutionContext
 from strawberry.types.base import get_object_definition
 
 from giftgql.cards.api import CardMutation, CardQuery
+from giftgql.documents import Documents, ReadDocument
 from giftgql.errors import ErrorCode, Refusal
 from giftgql.fields import Requires
-from giftgql.guard import OperationGuard
 from giftgql.members.api import MemberMutation, MemberQuery
 from giftgql.values import SCALARS, register
 
 log = structlog.get_logger("giftgql.graphql")
-
-DOCUMENTS_CACHED = 500
 
 Query = merge_types("Query", (CardQuery, MemberQuery))
 Mutation = merge_types("Mutation", (CardMutation, MemberMutation))
@@ -45,10 +40,12 @@ def build() -> Schema:
         for field in get_object_definition(root, strict=True).fields:
             if not any(isinstance(directive, Requires) for directive in field.directives):
                 raise TypeError(f"root field {field.python_name} does not say who may use it")
-    extensions: list[Any] = [
-        OperationGuard,
-        lambda: ParserCache(maxsize=DOCUMENTS_CACHED),
-        lambda: ValidationCache(maxsize=DOCUMENTS_CACHED),
-    ]
+    documents = Documents()
     config = StrawberryConfig(disable_field_suggestions=True, scalar_map=SCALARS)
-    return Schema(Query, Mutation, types=[ErrorCode], extensions=extensions, config=config)
+    return Schema(
+        Query,
+        Mutation,
+        types=[ErrorCode],
+        extensions=[lambda: ReadDocument(documents)],
+        config=config,
+    )

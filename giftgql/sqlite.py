@@ -61,6 +61,11 @@ class OneHopConnection(aiosqlite.Connection):
         await connection
         return connection
 
+    async def rollback(self) -> None:
+        """End the transaction, if there is one: readers never begin one."""
+        if self._conn.in_transaction:
+            await super().rollback()
+
     async def visit(self, work: Callable[..., None], *arguments: Any) -> None:
         """Do something in the connection's thread."""
         await self._execute(work, *arguments)  # type: ignore[no-untyped-call]

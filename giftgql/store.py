@@ -5,11 +5,12 @@ carry who is asking, the time, and a repository for each feature. Nothing but th
 used inside a write block.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
+from typing import Any, TypeVar
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -21,9 +22,12 @@ from giftgql.members.repository import MemberRepository
 from giftgql.permissions import THE_SERVER, Caller
 from giftgql.requests.repository import RequestRepository
 from giftgql.settings import Settings
+from giftgql.together import Together
 from giftgql.vault import Vault
 
 Clock = Callable[[], datetime]
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @dataclass(eq=False)
@@ -35,6 +39,11 @@ class Reading:
     settings: Settings
     vault: Vault
     session: AsyncSession
+    store: "Store"
+
+    async def together(self, batch: "Batch[Key, Value]", key: Key) -> Value:
+        """The value of `key`, read in one statement with what other requests ask of `batch`."""
+        return await self.store.together(batch, key)
 
     @property
     def today(self) -> date:
@@ -66,12 +75,14 @@ class Reading:
 class Transaction(Reading):
     """A change of the database by a caller: all of it happens, or nothing."""
 
-    store: "Store"
     cluster: str = ""
 
     async def read_clock(self) -> None:
         """Take `now` anew, after waiting for a lock: what is decided under it happens now."""
         self.now = await self.store.now(self.session)
+
+
+Batch = Callable[[Reading, Sequence[Key]], Awaitable[Sequence[Value]]]
 
 
 class Store:
@@ -82,6 +93,7 @@ class Store:
         self.vault = vault
         self.settings = settings
         self.clock: Clock | None = None
+        self._together: dict[Any, Together[Any, Any]] = {}
 
     async def now(self, session: AsyncSession) -> datetime:
         return self.clock() if self.clock else await self.database.now(session)
@@ -90,7 +102,18 @@ class Store:
     async def read(self, caller: Caller = THE_SERVER) -> AsyncIterator[Reading]:
         now = self.clock() if self.clock else datetime.now(UTC)
         async with self.database.reading() as session:
-            yield Reading(caller, now, self.settings, self.vault, session)
+            yield Reading(caller, now, self.settings, self.vault, session, self)
+
+    async def together(self, batch: "Batch[Key, Value]", key: Key) -> Value:
+        if batch not in self._together:
+
+            async def read_all(keys: Sequence[Key]) -> Sequence[Value]:
+                async with self.read() as reading:
+                    return await batch(reading, keys)
+
+            self._together[batch] = Together(read_all)
+        value: Value = await self._together[batch].get(key)
+        return value
 
     @asynccontextmanager
     async def write(self, caller: Caller = THE_SERVER) -> AsyncIterator[Transaction]:

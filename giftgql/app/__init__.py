@@ -4,6 +4,7 @@
 out access tokens, `health` answers the load balancer.
 """
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -35,6 +36,8 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.store = store or await open_store(settings, serving=True)
         app.state.callers = Callers(app.state.store)
+        if store is None:
+            _set_apart_what_stays()
         try:
             yield
         finally:
@@ -54,6 +57,12 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     )
     app.add_middleware(Edge, settings=settings)
     return app
+
+
+def _set_apart_what_stays() -> None:
+    """Keep the collector from walking the schema and the libraries for ever: that took 0.2 s."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _home(_: Request) -> Response:

@@ -42,7 +42,7 @@ class CardRepository:
 
     async def find_by_fingerprints(
         self, fingerprints: Collection[bytes]
-    ) -> Sequence[tuple[GiftCard, Code]]:
+    ) -> Sequence[tuple[bytes, GiftCard, Code]]:
         """The cards with a live code of these fingerprints, each with each of its live codes."""
         found = await self.session.exec(_BY_FINGERPRINT, params={"fingerprints": fingerprints})
         return found.all()
@@ -129,8 +129,8 @@ def _has_status(status: CardStatus, today: date) -> ColumnElement[bool]:
 
 _given = aliased(Code)
 _BY_FINGERPRINT = (
-    select(GiftCard, Code)
-    .join(_given, col(_given.card_id) == GiftCard.id)
+    select(_given.fingerprint, GiftCard, Code)
+    .join_from(GiftCard, _given, col(_given.card_id) == GiftCard.id)
     .join(Code, col(Code.card_id) == GiftCard.id)
     .where(
         col(_given.fingerprint).in_(bindparam("fingerprints", expanding=True)),

@@ -102,9 +102,10 @@ async def add(tx: Transaction, new: NewCard) -> CardView:
         modified_at=tx.now,
     )
     card_id = await tx.cards.add(card)
-    just_set = await _add_codes(tx, card, new.codes)
+    live = await _add_codes(tx, card, new.codes)
+    just_set = _ids(live)
     await requests.settle(tx, new.request, {"card": card_id, "codes": just_set, "set": just_set})
-    return (await _views(tx, [card], just_set=just_set))[0]
+    return (await _views(tx, [card], live=live, just_set=just_set))[0]
 
 
 async def edit(tx: Transaction, change: CardChange, *, with_history: bool = False) -> CardView:
@@ -116,13 +117,13 @@ async def edit(tx: Transaction, change: CardChange, *, with_history: bool = Fals
         raise NotFound("id", "gift card")
     await tx.read_clock()
     await _settle_owner(tx, card, change.member_id)
-    await _end_codes(tx, card.id, change)
-    just_set = await _add_codes(tx, card, change.codes)
+    kept = await _end_codes(tx, card.id, change)
+    added = await _add_codes(tx, card, change.codes)
     for name, value in change.facts.items():
         setattr(card, name, value)
     card.modified_at = tx.now
-    live = await tx.cards.live_codes([card.id])
-    outcome = {"card": card.id, "codes": [code.id for code in live], "set": just_set}
+    live, just_set = [*kept, *added], _ids(added)
+    outcome = {"card": card.id, "codes": _ids(live), "set": just_set}
     await requests.settle(tx, change.request, outcome)
     views = await _views(tx, [card], live=live, just_set=just_set, with_history=with_history)
     return views[0]
@@ -141,10 +142,10 @@ async def find(
         if not kinds:
             raise PermissionDenied(USE[CodeType.PHYSICAL].value)
     prints = [print_ for each in kinds if (print_ := reading.vault.fingerprint(each, code))]
-    found = await reading.cards.find_by_fingerprints(prints) if prints else []
+    found = [pair for print_ in prints for pair in await reading.together(_by_fingerprints, print_)]
     cards = {card.id: card for card, _ in found}
-    live = [code for _, code in found]
-    return await _views(reading, list(cards.values()), live=live, with_history=with_history)
+    live = {code.id: code for _, code in found}.values()
+    return await _views(reading, list(cards.values()), live=list(live), with_history=with_history)
 
 
 async def page(
@@ -174,7 +175,17 @@ async def reseal(tx: Transaction) -> int:
     return len(batch)
 
 
-async def _add_codes(tx: Transaction, card: GiftCard, new: Sequence[NewCode]) -> list[int]:
+async def _by_fingerprints(
+    reading: Reading, prints: Sequence[bytes]
+) -> list[list[tuple[GiftCard, Code]]]:
+    """For each fingerprint the card with this live code, once with each of its live codes."""
+    found: dict[bytes, list[tuple[GiftCard, Code]]] = defaultdict(list)
+    for print_, card, code in await reading.cards.find_by_fingerprints(prints):
+        found[print_].append((card, code))
+    return [found[print_] for print_ in prints]
+
+
+async def _add_codes(tx: Transaction, card: GiftCard, new: Sequence[NewCode]) -> list[Code]:
     """Add codes in the order of their fingerprints, so that two adds cannot wait for each other."""
     assert card.id is not None
     rows = []
@@ -198,14 +209,15 @@ async def _add_codes(tx: Transaction, card: GiftCard, new: Sequence[NewCode]) ->
         rows.append((row, each.source))
     added = []
     for row, name in sorted(rows, key=lambda pair: pair[0].fingerprint):
-        code_id = await tx.cards.add_code(row)
-        if code_id is None:
+        row.id = await tx.cards.add_code(row)
+        if row.id is None:
             raise CodeTaken(name)
-        added.append(code_id)
-    return sorted(added)
+        added.append(row)
+    return added
 
 
-async def _end_codes(tx: Transaction, card_id: int, change: CardChange) -> None:
+async def _end_codes(tx: Transaction, card_id: int, change: CardChange) -> list[Code]:
+    """End the codes that are revoked or replaced; returns the live ones that stay."""
     live = {code.kind: code for code in await tx.cards.live_codes([card_id])}
     added = {new.kind for new in change.codes}
     for kind, name in change.revoked.items():
@@ -216,6 +228,7 @@ async def _end_codes(tx: Transaction, card_id: int, change: CardChange) -> None:
             assert code.id is not None
             ending = CodeEnding.REPLACED if kind in added else CodeEnding.REVOKED
             await tx.cards.end_code(code.id, ending, at=tx.now)
+    return [code for kind, code in live.items() if kind not in added | change.revoked.keys()]
 
 
 async def _settle_owner(tx: Transaction, card: GiftCard, member_id: str | None) -> None:
@@ -283,6 +296,10 @@ async def _views(
         is_limited = len(shown) + len(history) < len(mine) + len(gone)
         views.append(CardView(card, shown, history, is_limited))
     return views
+
+
+def _ids(found: Sequence[Code]) -> list[int]:
+    return [code.id for code in found if code.id is not None]
 
 
 def _by_card(found: Sequence[Code]) -> Mapping[int, list[Code]]:
