@@ -7,7 +7,7 @@ shares with the command line; all others are `query_only`.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +33,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm.attributes import flag_modified
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import SQLModel, select
@@ -131,6 +132,16 @@ def insert_unless_there(session: AsyncSession, model: type[Any], *unique: str) -
     if session.get_bind().dialect.name == "postgresql":
         return postgresql.insert(model).on_conflict_do_nothing(index_elements=unique)
     return sqlite.insert(model).on_conflict_do_nothing(index_elements=unique)
+
+
+async def update_row(
+    session: AsyncSession, row: SQLModel, facts: Mapping[str, Any], *, at: datetime
+) -> None:
+    """Write facts of a synchronised row. It has changed even if nothing in it is different."""
+    for name, value in {**facts, "modified_at": at}.items():
+        setattr(row, name, value)
+    flag_modified(row, "modified_at")
+    await session.flush()
 
 
 def page_query(query: Select_, model: type[Any], cut: Cut) -> Select_:
@@ -322,7 +333,10 @@ class Sqlite(Database):
 
     async def close(self) -> None:
         await self.reader.dispose()
-        async with self._alone():  # the last connection to close writes the log back
+        try:
+            async with self._alone():  # the last connection to close writes the log back
+                await self.writer.dispose()
+        except Unavailable:  # another process is writing, so this is not the last one
             await self.writer.dispose()
         self._server_lock.close()
         self._write_lock.close()

@@ -4,7 +4,7 @@ Strawberry's own depth and alias limiters walk each fragment anew wherever it is
 of fragments within fragments took one eleven seconds. Here each fragment is measured once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphql import (
     DocumentNode,
@@ -22,6 +22,9 @@ from giftgql.settings import Settings
 INTROSPECTION = frozenset({"__schema", "__type"})
 INTROSPECTION_DEPTH, INTROSPECTION_FIELDS = 20, 400
 DEFINITIONS, DIRECTIVES = 50, 30
+NESTING = 100
+"""Most selections within each other, fragments expanded: what walks them recurses."""
+
 _SATURATED = 1_000_000
 
 
@@ -35,6 +38,7 @@ class Size:
     roots: int = 0
     lookups: int = 0
     directives: int = 0
+    nesting: int = 0
 
     def beside(self, other: "Size") -> "Size":
         """Both selections next to each other. Counts saturate: they could grow to 3^n."""
@@ -45,6 +49,7 @@ class Size:
             min(self.roots + other.roots, _SATURATED),
             min(self.lookups + other.lookups, _SATURATED),
             min(self.directives + other.directives, _SATURATED),
+            max(self.nesting, other.nesting),
         )
 
 
@@ -85,19 +90,20 @@ class _Measure:
         self._done: dict[str, Size] = {}
         self.introspection: list[FieldNode] = []
 
-    def selection(self, selections: SelectionSetNode | None) -> Size:
+    def selection(self, selections: SelectionSetNode | None, level: int = 1) -> Size:
+        _limit("selections within each other", level, NESTING)
         whole = Size()
         for node in selections.selections if selections else ():
             directives = Size(directives=len(node.directives or ()))
             if isinstance(node, FieldNode):
-                size = self._field(node)
+                size = self._field(node, level)
             elif isinstance(node, FragmentSpreadNode):
-                size = self._fragment(node.name.value)
+                size = self._fragment(node.name.value, level)
             else:
                 assert isinstance(node, InlineFragmentNode)
-                size = self.selection(node.selection_set)
+                size = self.selection(node.selection_set, level + 1)
             whole = whole.beside(size).beside(directives)
-        return whole
+        return replace(whole, nesting=whole.nesting + 1)
 
     def root_fields(self, found: list[OperationDefinitionNode]) -> set[str]:
         """The names of the fields at the top, through fragments."""
@@ -117,11 +123,11 @@ class _Measure:
                     waiting.append(fragment.selection_set if fragment else None)
         return names
 
-    def _field(self, node: FieldNode) -> Size:
+    def _field(self, node: FieldNode, level: int) -> Size:
         if node.name.value in INTROSPECTION:
             self.introspection.append(node)
             return Size(fields=1, depth=1, roots=1)
-        below = self.selection(node.selection_set)
+        below = self.selection(node.selection_set, level + 1)
         looks_up = any(argument.name.value == "code" for argument in node.arguments or ())
         return Size(
             fields=below.fields + 1,
@@ -130,14 +136,17 @@ class _Measure:
             roots=1,
             lookups=below.lookups + looks_up,
             directives=below.directives,
+            nesting=below.nesting,
         )
 
-    def _fragment(self, name: str) -> Size:
+    def _fragment(self, name: str, level: int) -> Size:
         fragment = self._fragments.get(name)
         if name not in self._done and fragment is not None:
             self._done[name] = Size()  # a cycle ends here; validation reports it
-            self._done[name] = self.selection(fragment.selection_set)
-        return self._done.get(name, Size())
+            self._done[name] = self.selection(fragment.selection_set, level + 1)
+        size = self._done.get(name, Size())
+        _limit("selections within each other", level + size.nesting, NESTING)
+        return size
 
 
 def _limit(what: str, found: int, limit: int) -> None:

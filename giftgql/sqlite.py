@@ -54,16 +54,19 @@ def _open_sqlite(file: Path, pragmas: tuple[str, ...]) -> sqlite3.Connection:
 class OneHopConnection(aiosqlite.Connection):
     """aiosqlite, with one visit to its thread for a whole statement instead of four."""
 
+    _only_reads = False
+
     @classmethod
     async def open(cls, file: Path, pragmas: tuple[str, ...]) -> "OneHopConnection":
         connection = cls(lambda: _open_sqlite(file, pragmas), iter_chunk_size=64)
+        connection._only_reads = "query_only=ON" in pragmas
         connection._thread.daemon = True
         await connection
         return connection
 
     async def rollback(self) -> None:
-        """End the transaction, if there is one: readers never begin one."""
-        if self._conn.in_transaction:
+        """End the transaction. A reader never begins one, so it need not visit its thread."""
+        if not self._only_reads:
             await super().rollback()
 
     async def visit(self, work: Callable[..., None], *arguments: Any) -> None:

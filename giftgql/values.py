@@ -1,6 +1,7 @@
 """Types shared by all features, and the reading of input: once, at the edge, into what fits."""
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Annotated, Any, Generic, NewType, TypeVar
 
 import orjson
@@ -143,6 +144,8 @@ def _check_json(value: object, field: str, depth: int) -> None:
             if "\x00" in value:
                 raise InvalidInput(field, "has a null character")
             _refuse_half_characters(value, field)
+        case float() if not isfinite(value):
+            raise InvalidInput(field, "has a number beyond JSON's")
         case int() if abs(value) > _LARGEST_INTEGER:
             raise InvalidInput(field, "has an integer beyond 2^53")
 

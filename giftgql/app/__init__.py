@@ -55,6 +55,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         ],
         exception_handlers={HTTPException: _http_error},
     )
+    app.router.redirect_slashes = False  # it would send a caller wherever its Host header says
     app.add_middleware(Edge, settings=settings)
     return app
 

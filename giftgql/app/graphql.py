@@ -22,19 +22,21 @@ log = structlog.get_logger("giftgql.graphql")
 
 MOST_ERRORS = 5
 _OPERATIONS = {OperationType.QUERY, OperationType.MUTATION}
-_RANK = {GRAPHQL_JSON: 3, JSON: 2, "application/*": 1, "*/*": 0}
+_TOO_LARGE = re.compile(r"^Syntax Error: Document (?:contains more than|is nested too deeply)")
 _SAYS_A_VALUE = re.compile(
     r"cannot represent|\bfound\b|invalid (?:default )?value|does not exist in|encountered error",
     re.IGNORECASE,
 )
-_WHERE = re.compile(r"^(?:Variable '\$\w+'|Argument '[\w.]+')")
-_AT = re.compile(r" at '?(\.?[A-Za-z_][\w.\[\]]*)")
-_EXPECTED = re.compile(
-    r"(?:type|enum) '(?P<named>[\w!\[\]]+)'"
+_BEFORE_THE_VALUE = re.compile(
+    r"(?:(?P<where>Variable '\$\w+'|Argument '\w+') has invalid (?:default )?value"
+    r"(?: at (?P<at>\.?[\w.\[\]]+))?: )?"
+    r"(?:Expected value of (?:non-null )?type '(?P<named>[\w!\[\]]+)'"
+    r"(?:.{1,16}(?P<field>(?:unknown|required) field '\w{1,40}'))?"
+    r"|Enum '(?P<enum>\w+)' cannot represent"
     r"|Value cannot represent an? (?P<parsed>\w+)"
-    r"|\b(?P<scalar>\w+) cannot represent"
+    r"|(?P<scalar>\w+) cannot represent)?"
 )
-_FIELD = re.compile(r"(?:unknown|required) field '\w+'")
+_AFTER_THE_VALUE = re.compile(r"' does not exist in '(\w+)' enum\.(?: Did you mean ['\w, ]+\?)?$")
 
 
 class GraphQLEndpoint:
@@ -63,7 +65,7 @@ class GraphQLEndpoint:
                 "GraphQL is answered over POST.",
                 headers={"Allow": "POST"},
             )
-        media_type = acceptable(request.headers.get("accept"))
+        media_type = acceptable(",".join(request.headers.getlist("accept")))
         if media_type is None:
             sentence = f"Accept must allow {GRAPHQL_JSON} or {JSON}."
             return failure(406, ErrorCode.BAD_REQUEST, sentence)
@@ -80,7 +82,8 @@ class GraphQLEndpoint:
         try:
             query, variables, name = await _parameters(request)
         except BadBody as bad:
-            return failure(bad.status, bad.code, str(bad), media_type=media_type)
+            headers = {"Connection": "close"} if bad.is_unread else {}
+            return failure(bad.status, bad.code, str(bad), headers=headers, media_type=media_type)
         store, request_id = request.app.state.store, facts["request_id"]
         context = Context(caller, store, request_id, operation_name=name)
         answer = await self._execute(context, query, variables)
@@ -112,18 +115,24 @@ def _refused(sentence: str) -> ExecutionResult:
     return ExecutionResult(data=None, errors=[GraphQLError(sentence)])
 
 
-def acceptable(accept: str | None) -> str | None:
+def acceptable(accept: str) -> str | None:
     """The media type to answer with; `application/json` where the client names none."""
-    if not accept:
+    if not accept.strip():
         return JSON
-    best, best_rank = None, (0.0, -1)
-    for part in accept.split(",")[:20]:
-        name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        quality = next((_quality(each) for each in parameters if each.startswith("q=")), 1.0)
-        if name in _RANK and 0 < quality <= 1 and (quality, _RANK[name]) > best_rank:
-            best_rank = (quality, _RANK[name])
-            best = GRAPHQL_JSON if name == GRAPHQL_JSON else JSON
+    qualities = dict(_range(part) for part in accept.split(",")[:20])
+    any_type = qualities.get("application/*", qualities.get("*/*", 0.0))
+    best, best_rank = None, (0.0, 0)
+    for media_type, rank_named, rank in ((GRAPHQL_JSON, 3, 0), (JSON, 2, 1)):
+        quality = qualities.get(media_type, any_type)
+        wanted = (quality, rank_named if media_type in qualities else rank)
+        if 0 < quality <= 1 and wanted > best_rank:
+            best, best_rank = media_type, wanted
     return best
+
+
+def _range(part: str) -> tuple[str, float]:
+    name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    return name, next((_quality(each) for each in parameters if each.startswith("q=")), 1.0)
 
 
 def _quality(parameter: str) -> float:
@@ -156,11 +165,13 @@ async def _parameters(request: Request) -> tuple[str, dict[str, Any] | None, str
 
 
 def _answer(result: ExecutionResult, context: Context) -> dict[str, Any]:
-    errors = result.errors or []
+    errors, executed = result.errors or [], False
     answer: dict[str, Any] = {}
     if errors:
-        answer["errors"] = [_error(each, context) for each in errors[:MOST_ERRORS]]
-    if result.data is not None or any(error.path for error in errors):
+        executed = any(error.path for error in errors)  # then each null needs its error
+        shown = errors if executed else errors[:MOST_ERRORS]
+        answer["errors"] = [_error(each, context) for each in shown]
+    if result.data is not None or executed:
         answer["data"] = result.data
     if context.replayed:
         answer["extensions"] = {"replayed": True}
@@ -175,10 +186,13 @@ def _error(error: GraphQLError, context: Context) -> dict[str, Any]:
     if isinstance(cause, Refusal):
         shown["message"] = str(cause)
         shown["extensions"] = cause.extensions
+    elif isinstance(error, GraphQLSyntaxError) and _TOO_LARGE.search(error.message):
+        shown["message"] = "The document has too many tokens, or too many within each other."
+        shown["extensions"] = {"code": ErrorCode.OPERATION_TOO_COMPLEX.value}
     elif isinstance(error, GraphQLSyntaxError):
         shown["message"] = "The document is not GraphQL."
         shown["extensions"] = {"code": ErrorCode.GRAPHQL_PARSE_FAILED.value}
-    elif error.path is None and (error.nodes or cause is None):
+    elif _is_the_document_s(error):
         shown["message"] = _without_values(error.message)
         shown["extensions"] = {"code": ErrorCode.GRAPHQL_VALIDATION_FAILED.value}
     else:
@@ -194,16 +208,28 @@ def _error(error: GraphQLError, context: Context) -> dict[str, Any]:
     return shown
 
 
+def _is_the_document_s(error: GraphQLError) -> bool:
+    """Whether the document or its variables are at fault. An argument that is given null by a
+    nullable variable is found out only when its field is resolved, so it has a path."""
+    if error.path is None:
+        return bool(error.nodes) or error.original_error is None
+    is_graphql = isinstance(error.original_error, GraphQLError | None)
+    return is_graphql and error.message.startswith("Argument '")
+
+
 def _without_values(message: str) -> str:
-    """A validation message without the value it complains of, which may be a code or a PIN."""
-    message = message.split(" Did you mean ", maxsplit=1)[0]
+    """A validation message without the value it complains of, which may be a code or a PIN.
+
+    Only what stands before the value, or after it, is looked at: the value may say anything.
+    """
     if not _SAYS_A_VALUE.search(message):
-        return message
-    where, at = _WHERE.match(message), _AT.search(message)
-    expected, field = _EXPECTED.search(message), _FIELD.search(message)
-    said = where[0] if where else "A value"
-    if at:
-        said += f" at {at[1]}"
-    fitting = expected[expected.lastgroup or 0] if expected else None
-    said += f" does not fit type {fitting}" if fitting else " does not fit its type"
-    return f"{said}: {field[0]}." if field else f"{said}."
+        return message.split(" Did you mean ", maxsplit=1)[0]
+    before, after = _BEFORE_THE_VALUE.match(message), _AFTER_THE_VALUE.search(message)
+    assert before is not None  # it matches nothing as well
+    said = before["where"] or "A value"
+    if before["at"]:
+        said += f" at {before['at']}"
+    names = after.groups() if after else before.group("named", "enum", "parsed", "scalar")
+    fitting = next((f"type {name}" for name in names if name), "its type")
+    said += f" does not fit {fitting}"
+    return f"{said}: {before['field']}." if before["field"] else f"{said}."

@@ -1,9 +1,12 @@
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
 from giftgql.app.responses import json_response
 from giftgql.errors import Unavailable
 from giftgql.startup import pending_migration
+
+log = structlog.get_logger("giftgql.health")
 
 
 async def alive(_: Request) -> Response:
@@ -16,7 +19,9 @@ async def ready(request: Request) -> Response:
     try:
         async with request.app.state.store.read() as reading:
             pending = await pending_migration(reading.session)
-    except Unavailable:
+    except Exception as error:
+        if not isinstance(error, Unavailable):  # a database that is no longer one, say
+            log.exception("not ready", exc_info=error)
         return json_response({"status": "unavailable", "database": "unreachable"}, 503)
     if pending:
         return json_response({"status": "unavailable", "database": "needs migration"}, 503)

@@ -9,7 +9,7 @@ from giftgql.cards.inputs import GiftcardAddInput, GiftcardEditInput
 from giftgql.cards.models import CardStatus, CodeEnding
 from giftgql.cards.repository import Criteria
 from giftgql.cards.service import CardView
-from giftgql.cards.visibility import SeenCode
+from giftgql.cards.visibility import SeenCode, usable_by
 from giftgql.codes import CodeType
 from giftgql.context import Info
 from giftgql.errors import InvalidInput
@@ -132,7 +132,11 @@ class CardQuery:
         member_id: Annotated[strawberry.ID | None, argument("The owner's id.")] = None,
         status: Annotated[CardStatus | None, argument("The state shown of the card.")] = None,
         last_four: Annotated[
-            str | None, argument("The last four characters of a live code, exactly.")
+            str | None,
+            argument(
+                "The last four characters of a live code of a type that the caller may use; of "
+                "codes under eight characters the last half. Spaces and dashes are not counted."
+            ),
         ] = None,
         expires_before: Annotated[
             date | None, argument("Cards whose funds' last day is before this one.")
@@ -157,7 +161,15 @@ class CardQuery:
         info.context.caller.require(Permission.LIST_GIFT_CARDS)
         if code_type is not None:
             raise InvalidInput("codeType", "needs code")
-        criteria = _criteria(id, member_id, status, last_four, expires_before)
+        criteria = Criteria(
+            # No card has the id 0, so what can be no id finds nothing.
+            card_id=None if id is None else record_id(id) or 0,
+            member_id=None if member_id is None else read_member_id(member_id),
+            status=status,
+            last_four=None if last_four is None else text(last_four, "lastFour", 4).upper(),
+            kinds=usable_by(info.context.caller),
+            expires_before=expires_before,
+        )
         async with info.context.read() as reading:
             page = await service.page(
                 reading,
@@ -221,23 +233,6 @@ async def giftcards(
             reading, criteria, first=first, skip=skip, with_history="codeHistory" in asked
         )
     return _results(info, page, reading.today, asked)
-
-
-def _criteria(
-    card_id: strawberry.ID | None,
-    member_id: strawberry.ID | None,
-    status: CardStatus | None,
-    last_four: str | None,
-    expires_before: date | None,
-) -> Criteria:
-    return Criteria(
-        # No card has the id 0, so what can be no id finds nothing.
-        card_id=None if card_id is None else record_id(card_id) or 0,
-        member_id=None if member_id is None else read_member_id(member_id),
-        status=status,
-        last_four=None if last_four is None else text(last_four, "lastFour", 4).upper(),
-        expires_before=expires_before,
-    )
 
 
 def _results(

@@ -113,7 +113,7 @@ class GiftcardAddInput(CodesInput):
     expires_on: date | None = optional("Last day of the funds.")
 
     async def parsed(self, vault: Vault, own_currency: str) -> NewCard:
-        currency = given(self.currency) or own_currency
+        currency = own_currency if given(self.currency) is None else str(self.currency)
         if not is_currency(currency):
             raise InvalidInput("currency", "is no ISO 4217 currency")
         facts = self.card_facts()

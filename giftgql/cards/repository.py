@@ -1,6 +1,7 @@
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, func, true, update
 from sqlalchemy.orm import aliased
@@ -8,18 +9,21 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.cards.models import CardStatus, Code, CodeEnding, GiftCard
-from giftgql.database import insert_unless_there, page_query
+from giftgql.codes import CodeType
+from giftgql.database import insert_unless_there, page_query, update_row
 from giftgql.paging import Cut
 
 
 @dataclass(frozen=True)
 class Criteria:
-    """What a list of cards is narrowed to; None narrows nothing."""
+    """What a list of cards is narrowed to; None narrows nothing. `last_four` is of a live code
+    of one of `kinds`."""
 
     card_id: int | None = None
     member_id: str | None = None
     status: CardStatus | None = None
     last_four: str | None = None
+    kinds: Collection[CodeType] = ()
     expires_before: date | None = None
 
 
@@ -40,6 +44,10 @@ class CardRepository:
         query = select(GiftCard).where(GiftCard.id == card_id).with_for_update()
         return (await self.session.exec(query)).first()
 
+    async def update(self, card: GiftCard, facts: Mapping[str, Any], *, at: datetime) -> None:
+        """Write facts of a card, which has changed even if they are the same."""
+        await update_row(self.session, card, facts, at=at)
+
     async def find_by_fingerprints(
         self, fingerprints: Collection[bytes]
     ) -> Sequence[tuple[bytes, GiftCard, Code]]:
@@ -58,7 +66,9 @@ class CardRepository:
             query = query.where(col(GiftCard.expires_on) < criteria.expires_before)
         if criteria.last_four is not None:
             with_code = select(Code.card_id).where(
-                Code.last_four == criteria.last_four, col(Code.ended_at).is_(None)
+                Code.last_four == criteria.last_four,
+                col(Code.kind).in_(criteria.kinds),
+                col(Code.ended_at).is_(None),
             )
             query = query.where(col(GiftCard.id).in_(with_code))
         if criteria.status is not None:

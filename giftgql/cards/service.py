@@ -7,7 +7,7 @@ from typing import Any
 from giftgql import codes
 from giftgql.cards.models import Code, CodeEnding, GiftCard
 from giftgql.cards.repository import Criteria
-from giftgql.cards.visibility import USE, SeenCode, seen_by
+from giftgql.cards.visibility import USE, SeenCode, seen_by, usable_by
 from giftgql.codes import CodeText, CodeType
 from giftgql.errors import (
     CodeTaken,
@@ -116,12 +116,10 @@ async def edit(tx: Transaction, change: CardChange, *, with_history: bool = Fals
     if card is None or card.id is None:
         raise NotFound("id", "gift card")
     await tx.read_clock()
-    await _settle_owner(tx, card, change.member_id)
+    owner = await _settled_owner(tx, card, change.member_id)
+    await tx.cards.update(card, {**change.facts, "member_id": owner}, at=tx.now)
     kept = await _end_codes(tx, card.id, change)
     added = await _add_codes(tx, card, change.codes)
-    for name, value in change.facts.items():
-        setattr(card, name, value)
-    card.modified_at = tx.now
     live, just_set = [*kept, *added], _ids(added)
     outcome = {"card": card.id, "codes": _ids(live), "set": just_set}
     await requests.settle(tx, change.request, outcome)
@@ -138,7 +136,7 @@ async def find(
         reading.caller.require(USE[kind])
         kinds = [kind]
     else:
-        kinds = [each for each in CodeType if reading.caller.may(USE[each])]
+        kinds = usable_by(reading.caller)
         if not kinds:
             raise PermissionDenied(USE[CodeType.PHYSICAL].value)
     prints = [print_ for each in kinds if (print_ := reading.vault.fingerprint(each, code))]
@@ -231,14 +229,14 @@ async def _end_codes(tx: Transaction, card_id: int, change: CardChange) -> list[
     return [code for kind, code in live.items() if kind not in added | change.revoked.keys()]
 
 
-async def _settle_owner(tx: Transaction, card: GiftCard, member_id: str | None) -> None:
-    """The first owner given stays the owner."""
+async def _settled_owner(tx: Transaction, card: GiftCard, member_id: str | None) -> str | None:
+    """The card's owner after a change: the first one given stays."""
     if member_id is None or member_id == card.member_id:
-        return
+        return card.member_id
     if card.member_id is not None:
         raise MemberMismatch
     await _require_member(tx, member_id)
-    card.member_id = member_id
+    return member_id
 
 
 async def _require_member(tx: Transaction, member_id: str) -> None:

@@ -21,6 +21,11 @@ USE = {
 """The permission without which codes of a type do not exist for a caller."""
 
 
+def usable_by(caller: Caller) -> list[CodeType]:
+    """The types of codes that exist for a caller who looks for cards."""
+    return [kind for kind in CodeType if caller.may(USE[kind])]
+
+
 class Sight(Enum):
     HIDDEN = auto()
     MASKED = auto()

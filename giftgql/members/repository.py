@@ -1,12 +1,13 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.clients.models import Client
-from giftgql.database import insert_unless_there, page_query
+from giftgql.database import insert_unless_there, page_query, update_row
 from giftgql.members.models import Member, MemberToken
 from giftgql.paging import Cut
 
@@ -28,6 +29,10 @@ class MemberRepository:
     async def lock(self, member_id: str) -> Member | None:
         query = select(Member).where(Member.id == member_id).with_for_update(key_share=True)
         return (await self.session.exec(query)).first()
+
+    async def update(self, member: Member, facts: Mapping[str, Any], *, at: datetime) -> None:
+        """Write facts of a member, who has changed even if nothing is different."""
+        await update_row(self.session, member, facts, at=at)
 
     async def by_ids(self, member_ids: Sequence[str]) -> Sequence[Member]:
         query = select(Member).where(col(Member.id).in_(member_ids))

@@ -33,9 +33,7 @@ async def edit(tx: Transaction, facts: MemberFacts) -> Member:
     member = await tx.members.lock(facts.id)
     if member is None:
         raise MemberNotFound("id")
-    for name, value in facts.given.items():
-        setattr(member, name, value)
-    member.modified_at = tx.now
+    await tx.members.update(member, facts.given, at=tx.now)
     return member
 
 
