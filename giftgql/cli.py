@@ -56,10 +56,10 @@ def serve(
             "SQLite takes one server process. Leave out --workers, or set GIFTGQL_DATABASE_URL "
             "to a PostgreSQL database."
         )
-    _run(lambda: server.prepare(settings, host))
+    is_ready = _run(lambda: server.prepare(settings, host))
     try:
-        server.run(settings, host, port, workers)
-    except server.PortTaken as error:
+        server.run(settings, host, port, workers, with_example=is_ready)
+    except (server.PortTaken, server.NotStarted) as error:
         _fail(str(error))
 
 
@@ -147,6 +147,25 @@ def client_list(as_json: AsJson = False) -> None:
         typer.echo(f"{each['client_id']}  {state:<8}  {each['name']}  ({rights})")
 
 
+@client.command("rights")
+def client_rights(
+    client_id: Annotated[str, typer.Argument(help="The client's id.")],
+    role: Annotated[list[str] | None, typer.Option(help="A role; may be repeated.")] = None,
+    permission: Annotated[
+        list[str] | None, typer.Option(help="A single permission; may be repeated.")
+    ] = None,
+) -> None:
+    """Give a client these rights in place of those it has; a running server follows in seconds."""
+    from giftgql.clients import service
+
+    async def set_rights(store: "Store") -> None:
+        async with store.write() as tx:
+            await service.set_rights(tx, client_id, roles=role or (), permissions=permission or ())
+
+    _with_store(set_rights)
+    typer.echo(f"{client_id} has new rights.")
+
+
 @client.command("disable")
 def client_disable(client_id: Annotated[str, typer.Argument(help="The client's id.")]) -> None:
     """Refuse a client from now on; a running server follows within seconds."""
@@ -216,26 +235,10 @@ def keys_rotate() -> None:
 
     Servers on other machines need the new key file before they meet the new key.
     """
-    from giftgql.cards import service as cards
-    from giftgql.installation import service as installation
-    from giftgql.vault import Vault
+    from giftgql.startup import rotate_keys
 
     path = _settings().keyring_file
-
-    async def rotate(store: "Store") -> int:
-        store.vault.ring.rotated().write(path)
-        store.vault = Vault.open(path)
-        async with store.write() as tx:
-            await installation.adopt(tx, store.vault)
-        done = 0
-        while True:
-            async with store.write() as tx:
-                batch = await cards.reseal(tx)
-            if not batch:
-                return done
-            done += batch
-
-    done = _with_store(rotate)
+    done = _with_store(rotate_keys)
     typer.echo(f"A new key is in {path}; {done} codes were encrypted with it. Keep a copy of it.")
 
 
@@ -270,7 +273,7 @@ def _run(work: Callable[[], Awaitable[Result]]) -> Result:
     """Run to the end; what a person can mend ends in its sentence, not in a traceback."""
     from giftgql.database import AnotherServer
     from giftgql.errors import Refusal
-    from giftgql.startup import DatabaseTooNew
+    from giftgql.startup import DatabaseTooNew, DatabaseUnusable
     from giftgql.vault import KeyringError
 
     async def whole() -> Result:
@@ -278,7 +281,7 @@ def _run(work: Callable[[], Awaitable[Result]]) -> Result:
 
     try:
         return asyncio.run(whole())
-    except (AnotherServer, DatabaseTooNew, KeyringError, Refusal) as error:
+    except (AnotherServer, DatabaseTooNew, DatabaseUnusable, KeyringError, Refusal) as error:
         _fail(str(error))
     except OSError as error:
         _fail(f"{error.strerror or error} ({error.filename})" if error.filename else str(error))

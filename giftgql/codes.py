@@ -48,7 +48,7 @@ class CodeText:
     def last_four(self) -> str:
         """The part that may be shown and stored in clear: never more than half of the code."""
         normal = self.clear.upper().translate(_DROP_SEPARATORS)
-        return normal[-min(4, len(normal) // 2) :]
+        return normal[len(normal) - min(4, len(normal) // 2) :]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CodeText) and secrets.compare_digest(self.clear, other.clear)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import strawberry
 from strawberry.dataloader import DataLoader
 
+from giftgql.errors import OperationTooComplex
 from giftgql.permissions import Caller
 from giftgql.store import Reading, Store, Transaction
 
@@ -26,13 +27,21 @@ class Context:
     operation_name: str | None = None
     replayed: bool = False
     fields: Sequence[str] = ()
+    _rows_asked: int = 0
     _loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict, repr=False)
 
     def read(self) -> AbstractAsyncContextManager[Reading]:
         return self.store.read(self.caller)
 
     def write(self) -> AbstractAsyncContextManager[Transaction]:
+        self._loaders.clear()  # what was read before is not to be shown after
         return self.store.write(self.caller)
+
+    def ask_rows(self, rows: int) -> None:
+        """Count the rows that lists of this request may give. Refuses more than the limit."""
+        self._rows_asked += rows
+        if self._rows_asked > self.store.settings.max_rows:
+            raise OperationTooComplex("rows in all its lists", self.store.settings.max_rows)
 
     async def load(
         self, batch: "Callable[[Context, Sequence[Key]], Awaitable[list[Value]]]", key: Key

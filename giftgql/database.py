@@ -182,8 +182,12 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
         """A session in which each statement sees what is committed when it begins."""
-        async with _translated(), _session(self.reader) as session:
+        async with translated(), self.read_session() as session:
             yield session
+
+    def read_session(self) -> AsyncSession:
+        """A session for reading, which takes a connection when it is first used."""
+        return _session(self.reader)
 
     async def now(self, session: AsyncSession) -> datetime:
         """The database's clock, at this instant."""
@@ -234,7 +238,7 @@ class Postgres(Database):
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
-        async with _translated(), _session(self.writer) as session, session.begin():
+        async with translated(), _session(self.writer) as session, session.begin():
             yield session
 
     @asynccontextmanager
@@ -304,7 +308,7 @@ class Sqlite(Database):
     @asynccontextmanager
     async def migrating(self) -> AsyncIterator[AsyncSession]:
         async with (
-            _translated(),
+            translated(),
             self._alone(),
             _session(self.writer) as session,
             session.begin(),
@@ -347,7 +351,7 @@ def _session(engine: AsyncEngine) -> AsyncSession:
 
 
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def translated() -> AsyncIterator[None]:
     """A database that is busy, gone or slow is a refusal; any other failure is a bug."""
     try:
         yield
@@ -364,7 +368,7 @@ async def _translated() -> AsyncIterator[None]:
 
 
 _PASSING_STATES = ("08", "40", "53", "55P03", "57")
-_PASSING_RESULTS = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_PASSING_RESULTS = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED})
 
 
 def _passes(cause: BaseException | None) -> bool:

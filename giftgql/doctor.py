@@ -1,5 +1,6 @@
 """What `giftgql doctor` looks at. It changes nothing, and works while the server runs."""
 
+import os
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ from giftgql.database import Database
 from giftgql.errors import Refusal
 from giftgql.installation.repository import InstallationRepository
 from giftgql.settings import Settings, SettingsError, read_settings
-from giftgql.startup import pending_migration
+from giftgql.startup import DatabaseTooNew, pending_migration, why_unusable
 from giftgql.vault import KeyringError, Vault
 
 SAFE_SQLITE = (3, 51, 3)
@@ -29,10 +30,19 @@ async def examine() -> list[Finding]:
         settings = read_settings()
     except SettingsError as error:
         return [Finding("settings", False, str(error).replace("\n", "; "))]
-    findings = [Finding("settings", True, "all can be read.")]
+    findings = [_settings()]
     findings.append(_data_folder(settings))
     findings += [finding async for finding in _database(settings)]
     return findings
+
+
+def _settings() -> Finding:
+    """A mistyped name is no error, since other programs may set names like ours; but said."""
+    known = {f"GIFTGQL_{name.upper()}" for name in Settings.model_fields}
+    unknown = sorted(name for name in os.environ if name.startswith("GIFTGQL_"))
+    ignored = [name for name in unknown if name not in known]
+    says = f" Ignored, as there are no such settings: {', '.join(ignored)}." if ignored else ""
+    return Finding("settings", True, f"all can be read.{says}")
 
 
 def _data_folder(settings: Settings) -> Finding:
@@ -48,47 +58,63 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
     file = settings.sqlite_file
     if file is not None and not file.exists():
         yield Finding("database", True, f"{file} is not there yet; the server makes it.")
+        yield _key_file(settings)
         return
     database = Database.of(settings)
     try:
         async with database.reading() as session:
-            pending = await pending_migration(session)
+            await session.connection()
             yield Finding("database", True, f"{file or 'PostgreSQL'} can be reached.")
             if file is not None:
                 yield _sqlite_version()
-            if pending:
-                yield Finding(
-                    "migrations", False, "the database is in another form. Run 'giftgql migrate'."
-                )
+            if await pending_migration(session):
+                says = "the database is empty or in an older form. Run 'giftgql migrate'."
+                yield Finding("migrations", False, says)
+                yield _key_file(settings)
                 return
             yield Finding("migrations", True, "the database is up to date.")
             yield await _keys(settings, InstallationRepository(session))
+    except DatabaseTooNew as error:
+        yield Finding("migrations", False, str(error))
     except Refusal as refusal:
         yield Finding(
             "database", False, f"{refusal} Check GIFTGQL_DATABASE_URL, and that it is running."
         )
     except Exception as error:
-        reason = getattr(error, "orig", None) or error
-        yield Finding("database", False, f"cannot be used: {type(reason).__name__}.")
+        reason = why_unusable(error) or f"It cannot be used: {type(error).__name__}."
+        yield Finding("database", False, reason)
     finally:
         await database.close()
 
 
 async def _keys(settings: Settings, installation: InstallationRepository) -> Finding:
+    checks = await installation.key_checks()
+    found = _key_file(settings, is_needed=bool(checks))
+    if not found.is_well or not checks:
+        return found
     path = settings.keyring_file
-    try:
-        vault = Vault.open(path)
-    except KeyringError as error:
-        return Finding("keys", False, str(error))
-    vault.close()
-    for check in await installation.key_checks():
+    vault = Vault.open(path)
+    for check in checks:
         if check.key_id not in vault.ring.keys or vault.canary(check.key_id) != check.canary:
             return Finding(
                 "keys", False, f"{path} is not this database's. Put back the one that is."
             )
+    return Finding("keys", True, f"{path} fits the database.")
+
+
+def _key_file(settings: Settings, *, is_needed: bool = False) -> Finding:
+    path = settings.keyring_file
+    if not path.exists() and not is_needed:
+        if settings.production:
+            return Finding("keys", False, f"there is no {path}. Run 'giftgql keys new'.")
+        return Finding("keys", True, f"{path} is not there yet; the server makes it.")
+    try:
+        Vault.open(path)
+    except KeyringError as error:
+        return Finding("keys", False, str(error))
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         return Finding("keys", False, f"{path} can be read by others. Run 'chmod 600 {path}'.")
-    return Finding("keys", True, f"{path} fits the database.")
+    return Finding("keys", True, f"{path} can be read.")
 
 
 def _sqlite_version() -> Finding:

@@ -79,9 +79,22 @@ def _root_field(
                 raise PermissionDenied(" or ".join(names))
             return await resolver(self, info, *args, **kwargs)
 
-        return declare(resolver=gated, description=description, directives=[Requires(any_of=names)])
+        field: StrawberryField = declare(
+            resolver=gated, description=description, directives=[Requires(any_of=names)]
+        )
+        _leave_out_nulls(field)
+        return field
 
     return decorate
+
+
+def _leave_out_nulls(field: StrawberryField) -> None:
+    """Arguments that default to null get no default in the schema: what is left out then costs
+    nothing at each request, and the resolver's own default says the same."""
+    assert field.base_resolver is not None
+    for argument in field.base_resolver.arguments:
+        if argument.default is None:
+            argument.default = strawberry.UNSET
 
 
 def _meets(caller: Caller, need: Permission | str) -> bool:

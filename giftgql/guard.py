@@ -25,6 +25,9 @@ DEFINITIONS, DIRECTIVES = 50, 30
 NESTING = 100
 """Most selections within each other, fragments expanded: what walks them recurses."""
 
+CARD_LEVELS = 1
+"""A card's owner's cards' owners: lists in a circle multiply, so the circle is not gone round."""
+
 _SATURATED = 1_000_000
 
 
@@ -39,6 +42,7 @@ class Size:
     lookups: int = 0
     directives: int = 0
     nesting: int = 0
+    card_levels: int = 0
 
     def beside(self, other: "Size") -> "Size":
         """Both selections next to each other. Counts saturate: they could grow to 3^n."""
@@ -50,6 +54,7 @@ class Size:
             min(self.lookups + other.lookups, _SATURATED),
             min(self.directives + other.directives, _SATURATED),
             max(self.nesting, other.nesting),
+            max(self.card_levels, other.card_levels),
         )
 
 
@@ -66,6 +71,7 @@ def measured(document: DocumentNode, settings: Settings) -> tuple[str, ...]:
     _limit("fields", whole.fields, settings.max_fields)
     _limit("aliases", whole.aliases, settings.max_aliases)
     _limit("directives", whole.directives, DIRECTIVES)
+    _limit("levels of cards within cards", whole.card_levels, CARD_LEVELS)
     _limit("look-ups by code", whole.lookups, settings.max_code_lookups)
     for node in measure.introspection:
         size = measure.selection(node.selection_set)
@@ -129,6 +135,7 @@ class _Measure:
             return Size(fields=1, depth=1, roots=1)
         below = self.selection(node.selection_set, level + 1)
         looks_up = any(argument.name.value == "code" for argument in node.arguments or ())
+        card_levels = below.card_levels + node.name.value.startswith("giftcard")
         return Size(
             fields=below.fields + 1,
             depth=below.depth + 1,
@@ -137,6 +144,7 @@ class _Measure:
             lookups=below.lookups + looks_up,
             directives=below.directives,
             nesting=below.nesting,
+            card_levels=card_levels,
         )
 
     def _fragment(self, name: str, level: int) -> Size:

@@ -40,6 +40,7 @@ def configure(settings: Settings, *, file_name: str | None = None, plain: bool =
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _places_only,
+        _no_surroundings,
     ]
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -90,6 +91,15 @@ def _places_only(
             f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
             for frame in traceback.extract_tb(found.__traceback__)[-12:]
         ]
+    return event
+
+
+def _no_surroundings(
+    _logger: Any, _name: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Leave out what asyncio says below its first line: tasks with their exceptions' messages."""
+    if event.get("logger") == "asyncio":
+        event["event"] = str(event["event"]).partition("\n")[0]
     return event
 
 

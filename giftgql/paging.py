@@ -4,7 +4,7 @@ A synchronisation shows rows in the order of the transactions that changed them,
 transaction before all smaller ones have ended: whatever the order of commits, no row is missed.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -21,30 +21,43 @@ Id = int | str
 Row = TypeVar("Row")
 
 
+Position = tuple[int, Id]
+"""A row's place in a synchronisation: the transaction that changed it last, and its id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a synchronisation may see: rows after a position, of transactions below `horizon`."""
+    """What a synchronisation may see: rows after a position, of transactions below `horizon`.
 
-    epoch: str
-    after: tuple[int, Id] | None
+    `origin` names the list and the epoch of the database, which a token is good for.
+    """
+
+    origin: str
+    after: Position | None
     horizon: int
 
-    def token_at(self, changed_in: int, row_id: Id) -> str:
-        return urlsafe_b64encode(orjson.dumps([self.epoch, changed_in, row_id])).decode()
+    def token_at(self, position: Position | None) -> str:
+        return urlsafe_b64encode(orjson.dumps([self.origin, *(position or ())])).decode()
 
 
-def read_token(token: str) -> tuple[str, int, Id]:
-    """The epoch, transaction and row id in an `until` token."""
+def read_token(token: str) -> tuple[str, Position | None]:
+    """The origin and the position in an `until` token."""
     try:
-        epoch, changed_in, row_id = orjson.loads(urlsafe_b64decode(token.encode()))
-    except (ValueError, TypeError):
-        raise InvalidInput("since", "is not the until of an earlier answer") from None
-    match (epoch, changed_in, row_id):
-        case (str(), int(), int()) if max(abs(changed_in), abs(row_id)) < _LARGEST_NUMBER:
-            return epoch, changed_in, row_id
-        case (str(), int(), str()) if abs(changed_in) < _LARGEST_NUMBER:
-            return epoch, changed_in, row_id
+        content = orjson.loads(b64decode(token, altchars=b"-_", validate=True))
+    except ValueError:
+        content = None
+    match content:
+        case [str(origin)]:
+            return origin, None
+        case [str(origin), changed_in, row_id] if _is_number(changed_in) and (
+            _is_number(row_id) or (isinstance(row_id, str) and row_id.isprintable())
+        ):
+            return origin, (changed_in, row_id)
     raise InvalidInput("since", "is not the until of an earlier answer")
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and abs(value) < _LARGEST_NUMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +104,6 @@ def page_of(rows: Sequence[SyncedRow], where: Cut) -> Page[SyncedRow]:
     shown, window = rows[: where.first], where.window
     until = None
     if window is not None:
-        last = (shown[-1].changed_in or 0, shown[-1].id or 0) if shown else window.after or (0, 0)
-        until = window.token_at(*last)
+        last = shown[-1] if shown else None
+        until = window.token_at((last.changed_in or 0, last.id or 0) if last else window.after)
     return Page(shown, len(rows) > where.first, until)

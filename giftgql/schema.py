@@ -20,6 +20,12 @@ log = structlog.get_logger("giftgql.graphql")
 Query = merge_types("Query", (CardQuery, MemberQuery))
 Mutation = merge_types("Mutation", (CardMutation, MemberMutation))
 
+get_object_definition(Query, strict=True).description = "What can be read."
+get_object_definition(
+    Mutation, strict=True
+).description = (
+    "What can be changed. Each is a transaction of its own; a refused one leaves the others."
+)
 register("Why an operation failed: `extensions.code` of an error.")(ErrorCode)
 
 
@@ -30,8 +36,8 @@ class Schema(strawberry.Schema):
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
     ) -> None:
         for error in errors:
-            if error.original_error is None or isinstance(error.original_error, Refusal):
-                continue
+            if isinstance(error.original_error, Refusal | GraphQLError | None):
+                continue  # the caller's own doing
             log.error("fault", path=error.path, exc_info=error.original_error)
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import os
+import shlex
 import socket
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from giftgql.app import create_app
 from giftgql.clients import service as clients
 from giftgql.permissions import Channel, Permission
 from giftgql.settings import LogTo, Settings
-from giftgql.startup import open_store
+from giftgql.startup import alone, open_store
+from giftgql.store import Store
 
 DEVELOPMENT_LACKS = frozenset(
     {
@@ -27,41 +29,62 @@ KEEP_ALIVE_SECONDS = 75
 MOST_CONNECTIONS = 512
 
 
-async def prepare(settings: Settings, host: str) -> None:
-    """Migrate, make keys, and on the very first start a client to try the server with."""
+async def prepare(settings: Settings, host: str) -> bool:
+    """Migrate, make keys, and on the very first start a client to try the server with.
+
+    Says whether there is such a client and its credential works.
+    """
     log.configure(settings, plain=True)
     store = await open_store(settings, serving=True)
     try:
-        file = development_file(settings)
-        if settings.production or not is_loopback(host) or file.exists():
-            return
-        async with store.write() as tx:
-            if await tx.clients.page():
-                return
-            names = [each.value for each in Permission if each not in DEVELOPMENT_LACKS]
-            credential = await clients.add(
-                tx, "development", permissions=names, channel=Channel.IN_STORE
-            )
-            content = {
-                "client_id": credential.client_id,
-                "client_secret": credential.client_secret,
-            }
-            _write_secret(file, json.dumps(content, indent=2))
+        if settings.production or not is_loopback(host):
+            return False
+        await _make_development_client(store)
+        return await _knows_development_client(store)
     finally:
         await store.close()
 
 
+async def _make_development_client(store: Store) -> None:
+    """Where there is no client at all; a credential left of an earlier database is replaced."""
+    async with alone(store) as tx:
+        if await tx.clients.page():
+            return
+        names = [each.value for each in Permission if each not in DEVELOPMENT_LACKS]
+        made = await clients.add(tx, "development", permissions=names, channel=Channel.IN_STORE)
+        content = {"client_id": made.client_id, "client_secret": made.client_secret}
+        _write_secret(development_file(store.settings), json.dumps(content, indent=2))
+
+
+async def _knows_development_client(store: Store) -> bool:
+    try:
+        key = json.loads(development_file(store.settings).read_text())["client_secret"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    async with store.read() as reading:
+        return await clients.authenticate(reading, str(key)) is not None
+
+
 def _write_secret(file: Path, content: str) -> None:
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
         opened.write(content)
+    draft.replace(file)
 
 
 class PortTaken(Exception):
     """The address cannot be listened on. The sentence says which and why."""
 
 
-def run(settings: Settings, host: str, port: int, workers: int) -> None:
-    """Serve until stopped; what is under way is finished first. Raises PortTaken."""
+class NotStarted(Exception):
+    """The server ended before it answered. The sentence says where to look."""
+
+
+def run(
+    settings: Settings, host: str, port: int, workers: int, *, with_example: bool = False
+) -> None:
+    """Serve until stopped; what is under way is finished first. Raises PortTaken, NotStarted."""
     listener = _listen(host, port)
     port = listener.getsockname()[1]
     several = workers > 1
@@ -81,8 +104,12 @@ def run(settings: Settings, host: str, port: int, workers: int) -> None:
         limit_concurrency=MOST_CONNECTIONS,
     )
     log.configure(settings, file_name=None if several else log_name(port))
-    welcome = _welcome(settings, host, port, in_file=not several)
+    log_file = None if several or settings.log_to is not LogTo.FILE else log_name(port)
+    welcome = _welcome(settings, host, port, log_file)
+    if with_example:
+        welcome += _example(settings, host, port)
     if several:
+        listener.listen()  # a request that comes before the workers are up waits for them
         print(welcome, flush=True)
         Multiprocess(config, sockets=[listener]).run()
     else:
@@ -97,9 +124,11 @@ class _Server(uvicorn.Server):
         self._welcome = welcome
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            print(self._welcome, flush=True)
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            raise NotStarted("The server did not start. The log says why.") from None
+        print(self._welcome, flush=True)
 
 
 def is_loopback(host: str) -> bool:
@@ -132,33 +161,37 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _welcome(settings: Settings, host: str, port: int, *, in_file: bool) -> str:
-    base = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    log_file = log.log_folder(settings) / log_name(port)
-    log_place = log_file if in_file and settings.log_to is LogTo.FILE else "here"
-    lines = [
-        f"giftgql {__version__} is up.",
-        "",
-        f"  API       {base}/graphql",
-        f"  Explorer  {base}/graphql in a browser",
-        f"  Health    {base}/healthz",
-        f"  Database  {settings.sqlite_file or 'PostgreSQL'}",
-        f"  Log       {log_place}",
-    ]
-    file = development_file(settings)
-    if file.exists() and is_loopback(host) and not settings.production:
-        mutation = (
-            r"mutation { giftcardAdd(giftcard: {physicalCode: \"WELCOME-0001\", "
-            r"physicalPin: \"1234\", idempotencyKey: \"first request\"}) "
-            r"{ id status balance codes { codeType code } } }"
-        )
-        key = f"$(grep -o 'ggk_[^\"]*' {file})"
-        lines += [
-            "",
-            f"  A first request, as the client in {file}:",
-            "",
-            f"    curl {base}/graphql -H 'Content-Type: application/json' \\",
-            f'      -H "Authorization: Bearer {key}" \\',
-            f"""      -d '{{"query": "{mutation}"}}'""",
-        ]
-    return "\n".join([*lines, ""])
+def _base(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _welcome(settings: Settings, host: str, port: int, log_file: str | None) -> str:
+    base = _base(host, port)
+    database = settings.sqlite_file.absolute() if settings.sqlite_file else "PostgreSQL"
+    place = log.log_folder(settings).absolute() / log_file if log_file else "here"
+    return f"""giftgql {__version__} is up.
+
+  API       {base}/graphql
+  Explorer  {base}/graphql in a browser
+  Health    {base}/healthz
+  Database  {database}
+  Log       {place}
+"""
+
+
+def _example(settings: Settings, host: str, port: int) -> str:
+    """A first request, to be pasted into a shell in any folder."""
+    file = development_file(settings).absolute()
+    key = f"$(grep -o 'ggk_[^\"]*' {shlex.quote(str(file))})"
+    mutation = (
+        r"mutation { giftcardAdd(giftcard: {physicalCode: \"WELCOME-0001\", "
+        r"physicalPin: \"1234\", idempotencyKey: \"first request\"}) "
+        r"{ id status balance codes { codeType code } } }"
+    )
+    return f"""
+  A first request, as the client in {file}:
+
+    curl {_base(host, port)}/graphql -H 'Content-Type: application/json' \\
+      -H "Authorization: Bearer {key}" \\
+      -d '{{"query": "{mutation}"}}'
+"""

@@ -4,6 +4,7 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator
@@ -24,6 +25,8 @@ class LogTo(StrEnum):
     STDERR = "stderr"
 
 
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
 
 
@@ -31,14 +34,19 @@ class Settings(BaseSettings):
     """Every setting of the server, as `GIFTGQL_…`; `.env.example` shows each with its default."""
 
     model_config = SettingsConfigDict(
-        env_prefix="GIFTGQL_", env_file=".env", extra="ignore", frozen=True
+        env_prefix="GIFTGQL_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
     )
 
     data_dir: Path = Field(
-        Path("var"), description="Folder of the SQLite database, the keys, the logs and the mail."
+        Path("var"), description="Folder of the SQLite database, the keys and the logs."
     )
     database_url: str = Field(
         "",
+        repr=False,  # it may hold a password
         description="`sqlite:///path` or `postgresql://…`; empty: giftgql.db in the data folder.",
     )
     keys_file: Path | None = Field(
@@ -69,6 +77,9 @@ class Settings(BaseSettings):
     max_fields: int = Field(500, ge=10, description="Most fields, with every fragment expanded.")
     max_aliases: int = Field(30, ge=1, description="Most aliases, with every fragment expanded.")
     max_root_fields: int = Field(10, ge=1, description="Most root fields in one operation.")
+    max_rows: int = Field(
+        10_000, ge=1_000, description="Most rows in all lists of one request, by their `first`."
+    )
     max_code_lookups: int = Field(5, ge=1, description="Most look-ups by code in one document.")
 
     @field_validator("currency")
@@ -94,6 +105,8 @@ class Settings(BaseSettings):
             raise ValueError("must begin with sqlite:/// or postgresql://")
         if value in ("sqlite:///", "sqlite:///:memory:"):
             raise ValueError("must name a file")
+        if not value.startswith("sqlite:///"):
+            _check_address(value)
         return value
 
     @cached_property
@@ -114,6 +127,23 @@ class Settings(BaseSettings):
         return ZoneInfo(self.time_zone)
 
 
+def _check_address(url: str) -> None:
+    """Refuse what is no address of PostgreSQL's; never repeat it: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+        hosts = f"{parts.netloc.rpartition('@')[2]},{options.get('host', '')}".split(",")
+        names = [host.rpartition("]")[2] for host in hosts if not host.startswith("/")]
+        ports = [name.partition(":")[2] for name in names] + options.get("port", "").split(",")
+        is_right = all(0 < int(port) < 65_536 for port in ports if port)
+    except ValueError:
+        is_right = False
+    if not is_right:
+        raise ValueError("is no address such as postgresql://user:password@host:5432/database")
+    if options.get("sslmode", "prefer") not in SSL_MODES:
+        raise ValueError(f"has an unknown sslmode; there are {', '.join(SSL_MODES)}")
+
+
 class SettingsError(Exception):
     """A setting is wrong; each line of the message names one and says how."""
 
@@ -128,3 +158,7 @@ def read_settings() -> Settings:
             for item in error.errors()
         ]
         raise SettingsError("\n".join(problems)) from None
+    except UnicodeDecodeError:
+        raise SettingsError(".env is not UTF-8 text") from None
+    except OSError as error:
+        raise SettingsError(f".env cannot be read: {error.strerror}") from None

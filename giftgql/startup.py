@@ -4,6 +4,9 @@ All of it happens under the migration lock, in one transaction: of two processes
 once the second finds the work done.
 """
 
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import structlog
@@ -11,6 +14,7 @@ from sqlalchemy import Connection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql import migrations
+from giftgql.cards import service as cards
 from giftgql.database import Database
 from giftgql.installation import service as installation
 from giftgql.permissions import THE_SERVER
@@ -25,58 +29,123 @@ class DatabaseTooNew(Exception):
     """The database was migrated by a newer giftgql. The sentence says what to do."""
 
 
+class DatabaseUnusable(Exception):
+    """The database refuses us, or is none. The sentence says why and where to look."""
+
+
 async def open_store(settings: Settings, *, serving: bool = False) -> Store:
     """Open the database, bringing it up to date first. A server also claims its place.
 
-    Raises KeyringError, DatabaseTooNew or AnotherServer; each says what to do.
+    Raises KeyringError, DatabaseTooNew, DatabaseUnusable or AnotherServer; each says what to do.
     """
     database = Database.of(settings)
     try:
         if serving:
             database.claim_server()
         async with database.migrating() as session:
-            await _migrate(session)
+            before = await _migrate(session)
             vault = await _adopt_keys(database, session, settings)
-    except BaseException:
+    except BaseException as error:
         await database.close()
+        if reason := why_unusable(error):
+            raise DatabaseUnusable(reason) from error
         raise
+    if before != migrations.newest():
+        log.info("database migrated", before=before, now=migrations.newest())
     return Store(database, vault, settings)
 
 
+@asynccontextmanager
+async def alone(store: Store) -> AsyncIterator[Transaction]:
+    """A transaction for what must not be done twice: one at a time, over all processes."""
+    async with store.database.migrating() as session:
+        yield _transaction(store, session)
+
+
+async def rotate_keys(store: Store) -> int:
+    """Make a new primary key and seal all codes with it; returns how many.
+
+    Two rotations at once come one after the other: neither key file is lost. Raises KeyringError
+    where this machine's key file is behind the database.
+    """
+    path = store.settings.keyring_file
+    async with alone(store) as tx:
+        ring = Keyring.read(path)
+        await installation.adopt(tx, Vault(ring))
+        ring.rotated().write(path)
+        store.vault = Vault.open(path)
+        await installation.adopt(tx, store.vault)
+    done = 0
+    while True:
+        async with store.write() as tx:
+            batch = await cards.reseal(tx)
+        if not batch:
+            return done
+        done += batch
+
+
 async def pending_migration(session: AsyncSession) -> bool:
-    """Whether the database is in another form than this version works with."""
+    """Whether the database is in an older form than this version's. Raises DatabaseTooNew."""
     connection = await session.connection()
-    return await connection.run_sync(migrations.current) != migrations.newest()
+    return await connection.run_sync(_found) != migrations.newest()
 
 
-async def _migrate(session: AsyncSession) -> None:
+_TELLING_RESULTS = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+_TELLING_STATES = ("28", "3D", "42501", "42704")
+"""PostgreSQL's: no such user, no such database, not permitted, no such option of the URL."""
+
+
+def why_unusable(error: BaseException) -> str | None:
+    """The sentence for a failure that the one who runs the server can mend; None for a bug."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, sqlite3.Error):
+        is_telling = getattr(cause, "sqlite_errorcode", 0) & 0xFF in _TELLING_RESULTS
+    else:
+        is_telling = str(getattr(cause, "sqlstate", None) or "").startswith(_TELLING_STATES)
+    if not is_telling:
+        return None
+    said = str(cause).splitlines()[0]
+    return f"The database cannot be used: {said}. Check GIFTGQL_DATABASE_URL and its rights."
+
+
+async def _migrate(session: AsyncSession) -> str | None:
+    """Bring the database up to date; returns the form it was in, None if it was empty."""
     connection = await session.connection()
 
-    def bring_up_to_date(sync: Connection) -> None:
-        found = migrations.current(sync)
-        if found is not None and found not in migrations.known():
-            raise DatabaseTooNew(
-                "The database was used by a newer giftgql. Start that version, or a newer one."
-            )
+    def bring_up_to_date(sync: Connection) -> str | None:
+        found = _found(sync)
         if found != migrations.newest():
             migrations.upgrade(sync)
-            log.info("database migrated", before=found, now=migrations.newest())
+        return found
 
-    await connection.run_sync(bring_up_to_date)
+    return await connection.run_sync(bring_up_to_date)
+
+
+def _found(connection: Connection) -> str | None:
+    found = migrations.current(connection)
+    if found is not None and found not in migrations.known():
+        raise DatabaseTooNew(
+            "The database was used by a newer giftgql. Start that version, or a newer one."
+        )
+    return found
+
+
+def _transaction(store: Store, session: AsyncSession) -> Transaction:
+    return Transaction(store, THE_SERVER, datetime.now(UTC), session)
 
 
 async def _adopt_keys(database: Database, session: AsyncSession, settings: Settings) -> Vault:
     path = settings.keyring_file
-    vault_less = Vault(Keyring(0, 0, {}))
-    tx = Transaction(
-        caller=THE_SERVER,
-        now=datetime.now(UTC),
-        settings=settings,
-        vault=vault_less,
-        session=session,
-        store=Store(database, vault_less, settings),
-        cluster=await database.cluster(session),
-    )
+    tx = _transaction(Store(database, Vault(Keyring(0, 0, {})), settings), session)
     if not path.exists() and not await installation.has_keys(tx):
         if settings.production:
             raise KeyringError(

@@ -7,7 +7,6 @@ used inside a write block.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any, TypeVar
@@ -16,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.cards.repository import CardRepository
 from giftgql.clients.repository import ClientRepository
-from giftgql.database import Database
+from giftgql.database import Database, translated
 from giftgql.installation.repository import InstallationRepository
 from giftgql.members.repository import MemberRepository
 from giftgql.permissions import THE_SERVER, Caller
@@ -30,20 +29,38 @@ Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 
-@dataclass(eq=False)
 class Reading:
     """A reading of the database by a caller; `now` is one instant for all of it."""
 
-    caller: Caller
-    now: datetime
-    settings: Settings
-    vault: Vault
-    session: AsyncSession
-    store: "Store"
+    def __init__(
+        self, store: "Store", caller: Caller, now: datetime, session: AsyncSession | None = None
+    ) -> None:
+        self.store = store
+        self.caller = caller
+        self.now = now
+        self._session = session
+
+    @property
+    def session(self) -> AsyncSession:
+        if self._session is None:
+            self._session = self.store.database.read_session()
+        return self._session
+
+    @property
+    def settings(self) -> Settings:
+        return self.store.settings
+
+    @property
+    def vault(self) -> Vault:
+        return self.store.vault
 
     async def together(self, batch: "Batch[Key, Value]", key: Key) -> Value:
         """The value of `key`, read in one statement with what other requests ask of `batch`."""
         return await self.store.together(batch, key)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.__aexit__(None, None, None)
 
     @property
     def today(self) -> date:
@@ -71,15 +88,16 @@ class Reading:
         return CardRepository(self.session)
 
 
-@dataclass(eq=False)
 class Transaction(Reading):
     """A change of the database by a caller: all of it happens, or nothing."""
-
-    cluster: str = ""
 
     async def read_clock(self) -> None:
         """Take `now` anew, after waiting for a lock: what is decided under it happens now."""
         self.now = await self.store.now(self.session)
+
+    async def cluster(self) -> str:
+        """What changes when the data is restored elsewhere and transaction numbers start anew."""
+        return await self.store.database.cluster(self.session)
 
 
 Batch = Callable[[Reading, Sequence[Key]], Awaitable[Sequence[Value]]]
@@ -100,9 +118,12 @@ class Store:
 
     @asynccontextmanager
     async def read(self, caller: Caller = THE_SERVER) -> AsyncIterator[Reading]:
-        now = self.clock() if self.clock else datetime.now(UTC)
-        async with self.database.reading() as session:
-            yield Reading(caller, now, self.settings, self.vault, session, self)
+        reading = Reading(self, caller, self.clock() if self.clock else datetime.now(UTC))
+        async with translated():
+            try:
+                yield reading
+            finally:
+                await reading.close()
 
     async def together(self, batch: "Batch[Key, Value]", key: Key) -> Value:
         if batch not in self._together:
@@ -118,8 +139,7 @@ class Store:
     @asynccontextmanager
     async def write(self, caller: Caller = THE_SERVER) -> AsyncIterator[Transaction]:
         async with self.database.writing() as session:
-            now = await self.now(session)
-            yield Transaction(caller, now, self.settings, self.vault, session, self)
+            yield Transaction(self, caller, await self.now(session), session)
 
     async def close(self) -> None:
         self.vault.close()

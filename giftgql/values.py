@@ -1,7 +1,6 @@
 """Types shared by all features, and the reading of input: once, at the edge, into what fits."""
 
 from collections.abc import Callable
-from math import isfinite
 from typing import Annotated, Any, Generic, NewType, TypeVar
 
 import orjson
@@ -23,7 +22,7 @@ JSONObject = NewType("JSONObject", dict[str, Any])
 
 METADATA_BYTES = 4_096
 METADATA_DEPTH = 5
-_LARGEST_INTEGER = 2**53 - 1
+_LARGEST_NUMBER = 2**53 - 1
 
 
 def argument(description: str) -> Any:
@@ -76,10 +75,15 @@ def secret_input(description: str) -> Callable[[Input], Input]:
     """An input type that may hold codes or PINs: printing it shows its name and nothing else."""
 
     def decorate(cls: Input) -> Input:
-        setattr(cls, "__repr__", _name_only)  # noqa: B010  mypy knows no method may be assigned
-        return strawberry.input(cls, description=description)
+        return strawberry.input(silent(cls), description=description)
 
     return decorate
+
+
+def silent(cls: Input) -> Input:
+    """Make printing an object of this class show the class's name and nothing else."""
+    setattr(cls, "__repr__", _name_only)  # noqa: B010  mypy knows no method may be assigned
+    return cls
 
 
 def _name_only(self: object) -> str:
@@ -114,7 +118,7 @@ def text(value: str, field: str, longest: int, *, lines: bool = False) -> str:
 
 
 def metadata(value: JSONObject, field: str = "metadata") -> dict[str, Any]:
-    """A JSON object of at most 4 KiB, nested at most five deep, with integers within ±2^53."""
+    """A JSON object of at most 4 KiB, nested at most five deep, with numbers within ±2^53."""
     _check_json(value, field, METADATA_DEPTH)
     if len(orjson.dumps(value)) > METADATA_BYTES:
         raise InvalidInput(field, f"has more than {METADATA_BYTES} bytes of JSON")
@@ -130,9 +134,9 @@ def record_id(value: strawberry.ID) -> int | None:
 
 
 def _check_json(value: object, field: str, depth: int) -> None:
-    if depth < 0:
-        raise InvalidInput(field, f"is nested more than {METADATA_DEPTH} deep")
     match value:
+        case dict() | list() if depth == 0:
+            raise InvalidInput(field, f"is nested more than {METADATA_DEPTH} deep")
         case dict():
             for key, member in value.items():
                 _check_json(key, field, depth)
@@ -144,10 +148,8 @@ def _check_json(value: object, field: str, depth: int) -> None:
             if "\x00" in value:
                 raise InvalidInput(field, "has a null character")
             _refuse_half_characters(value, field)
-        case float() if not isfinite(value):
-            raise InvalidInput(field, "has a number beyond JSON's")
-        case int() if abs(value) > _LARGEST_INTEGER:
-            raise InvalidInput(field, "has an integer beyond 2^53")
+        case int() | float() if not abs(value) <= _LARGEST_NUMBER:
+            raise InvalidInput(field, "has a number beyond 2^53")
 
 
 def _refuse_half_characters(value: str, field: str) -> None:

@@ -15,7 +15,7 @@ import re
 import secrets
 from base64 import b64decode, b64encode
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Keyring:
 
     primary: int
     index: int
-    keys: dict[int, bytes]
+    keys: dict[int, bytes] = field(repr=False)
 
     @classmethod
     def new(cls) -> "Keyring":
@@ -109,6 +109,7 @@ class Vault:
     def __init__(self, ring: Keyring, path: Path | None = None) -> None:
         self.ring = ring
         self._path = path
+        self._read_at = _changed_at(path)
         self._threads = ThreadPoolExecutor(PIN_THREADS, thread_name_prefix="pin")
         self._pins_waiting = 0
         self._argon2 = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
@@ -124,6 +125,7 @@ class Vault:
 
     def seal(self, kind: CodeType, code: CodeText, *, card_id: int) -> Sealed:
         """Encrypt a code for a card's row; the row is bound in, so rows cannot be swapped."""
+        self._keep_up()
         fingerprint = self.fingerprint(kind, code)
         if fingerprint is None:
             raise InvalidInput("code", f"cannot be a {kind} code")
@@ -146,7 +148,7 @@ class Vault:
         bound = _bound_to(kind, card_id, fingerprint)
         try:
             clear = AESGCM(self._key(cipher_key, "code")).decrypt(nonce, text, bound)
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise KeyringError("A stored code does not open: its row was altered.") from None
         return CodeText(clear.decode())
 
@@ -162,6 +164,7 @@ class Vault:
     async def hash_pin(self, kind: CodeType, code: CodeText, pin: str) -> str:
         """The verifier of a PIN, `<key id>$<argon2id>`. Takes 45 ms of a thread: call it outside
         of transactions. Refuses with `UNAVAILABLE` when 1,000 are waiting."""
+        self._keep_up()
         kid = self.ring.primary
         prepared = self._prepared_pin(kid, kind, code, pin)
         if self._pins_waiting >= PINS_WAITING:
@@ -194,7 +197,17 @@ class Vault:
     def reload(self) -> None:
         """Read the key file again, as after a rotation by another process."""
         if self._path is not None:
-            self.ring = Keyring.read(self._path)
+            self._read_at = _changed_at(self._path)
+            ring = Keyring.read(self._path)
+            if ring.index != self.ring.index:
+                raise KeyringError("The key file names another index key. Put that number back.")
+            self.ring = ring
+
+    def _keep_up(self) -> None:
+        """Take up a new primary key as soon as it is in the file; without a file go on."""
+        changed_at = _changed_at(self._path)
+        if changed_at and changed_at != self._read_at:
+            self.reload()
 
     def _key(self, kid: int, purpose: str) -> bytes:
         if kid not in self.ring.keys:
@@ -210,6 +223,13 @@ class Vault:
     def _hmac(self, kid: int, purpose: str, *parts: bytes) -> bytes:
         message = b"\x00".join(parts)
         return hmac.digest(self._key(kid, purpose), message, hashlib.sha256)
+
+
+def _changed_at(path: Path | None) -> int:
+    try:
+        return path.stat().st_mtime_ns if path else 0
+    except FileNotFoundError:
+        return 0
 
 
 def valid_pin(pin: str, field: str) -> str:

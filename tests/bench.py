@@ -119,9 +119,11 @@ def _post(server: servers.Server, body: str) -> None:
 
 @contextmanager
 def _server(database_url: str = "") -> Iterator[servers.Server]:
-    with tempfile.TemporaryDirectory() as folder:
-        with servers.serving(servers.environment(Path(folder), database_url)) as server:
-            yield server
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        servers.serving(servers.environment(Path(folder), database_url)) as server,
+    ):
+        yield server
 
 
 def main() -> None:

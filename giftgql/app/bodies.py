@@ -9,17 +9,13 @@ from giftgql.settings import Settings
 
 
 class BadBody(Exception):
-    """The body cannot be read; `status` and the sentence say why.
-
-    `is_unread` where the rest of it may still come: the connection is then of no more use.
-    """
+    """The body cannot be read; `status` and the sentence say why."""
 
     code = ErrorCode.BAD_REQUEST
 
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
-        self.is_unread = status in (408, 413)
 
 
 def media_type_of(request: Request) -> str:

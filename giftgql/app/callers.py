@@ -1,3 +1,4 @@
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ class Callers:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._asked: dict[bytes, asyncio.Future[_Known]] = {}
 
     async def identify(self, authorization: str | None) -> Caller:
         """The caller. Raises Unauthenticated; what is mistyped is not looked up."""
@@ -39,15 +41,24 @@ class Callers:
         digest = credentials.digest(credential)
         known = self._known.get(digest)
         if known is None or monotonic() - known.read_at > RIGHTS_SECONDS:
-            known = await self._read(credential)
-            self._known[digest] = known
-            self._known.move_to_end(digest)
-            if len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+            known = await self._read_once(digest, credential)
         now = self._store.clock() if self._store.clock else datetime.now(UTC)
         if known.expires_at is not None and known.expires_at <= now:
             raise Unauthenticated
         return known.caller
+
+    async def _read_once(self, digest: bytes, credential: str) -> _Known:
+        """Read a credential once for all requests that wait for it: a till has many at a time."""
+        reading = self._asked.get(digest)
+        if reading is None:
+            reading = self._asked[digest] = asyncio.ensure_future(self._read(credential))
+            reading.add_done_callback(lambda _: self._asked.pop(digest))
+        known = await asyncio.shield(reading)
+        self._known[digest] = known
+        self._known.move_to_end(digest)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return known
 
     async def _read(self, credential: str) -> _Known:
         read_at = monotonic()

@@ -30,7 +30,8 @@ _SAYS_A_VALUE = re.compile(
 _BEFORE_THE_VALUE = re.compile(
     r"(?:(?P<where>Variable '\$\w+'|Argument '\w+') has invalid (?:default )?value"
     r"(?: at (?P<at>\.?[\w.\[\]]+))?: )?"
-    r"(?:Expected value of (?:non-null )?type '(?P<named>[\w!\[\]]+)'"
+    r"(?:Expected (?:value of|variable '\$\w+' provided to) (?:non-null )?type"
+    r" '(?P<named>[\w!\[\]]+)'"
     r"(?:.{1,16}(?P<field>(?:unknown|required) field '\w{1,40}'))?"
     r"|Enum '(?P<enum>\w+)' cannot represent"
     r"|Value cannot represent an? (?P<parsed>\w+)"
@@ -82,7 +83,7 @@ class GraphQLEndpoint:
         try:
             query, variables, name = await _parameters(request)
         except BadBody as bad:
-            headers = {"Connection": "close"} if bad.is_unread else {}
+            headers = {"Connection": "close"} if bad.status == 408 else {}  # do not wait for it
             return failure(bad.status, bad.code, str(bad), headers=headers, media_type=media_type)
         store, request_id = request.app.state.store, facts["request_id"]
         context = Context(caller, store, request_id, operation_name=name)

@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from giftgql.app.responses import json_response
 from giftgql.errors import Unavailable
-from giftgql.startup import pending_migration
+from giftgql.startup import DatabaseTooNew, pending_migration
 
 log = structlog.get_logger("giftgql.health")
 
@@ -19,6 +19,8 @@ async def ready(request: Request) -> Response:
     try:
         async with request.app.state.store.read() as reading:
             pending = await pending_migration(reading.session)
+    except DatabaseTooNew:
+        return json_response({"status": "unavailable", "database": "is newer"}, 503)
     except Exception as error:
         if not isinstance(error, Unavailable):  # a database that is no longer one, say
             log.exception("not ready", exc_info=error)

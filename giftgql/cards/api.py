@@ -1,4 +1,7 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby
 from typing import Annotated
 
 import strawberry
@@ -11,13 +14,13 @@ from giftgql.cards.repository import Criteria
 from giftgql.cards.service import CardView
 from giftgql.cards.visibility import SeenCode, usable_by
 from giftgql.codes import CodeType
-from giftgql.context import Info
+from giftgql.context import Context, Info
 from giftgql.errors import InvalidInput
 from giftgql.fields import MEMBER_TOKEN, extend, mutation, query, resolved, selected
 from giftgql.members.api import Member, members_by_id, read_member_id
 from giftgql.money import Money
 from giftgql.paging import Page, cut
-from giftgql.permissions import Permission
+from giftgql.permissions import Caller, Permission
 from giftgql.values import (
     First,
     JSONObject,
@@ -27,6 +30,7 @@ from giftgql.values import (
     argument,
     record_id,
     register,
+    silent,
     text,
 )
 
@@ -36,6 +40,7 @@ register("The state of a card; of several that hold, the first listed here is sh
 
 
 @strawberry.type(description="A code through which a card's balance is reached.")
+@silent
 class Code:
     id: strawberry.ID = strawberry.field(description="The code's internal id.")
     code_type: CodeType = strawberry.field(description="What the code is for.")
@@ -75,8 +80,10 @@ class GiftCard:
     expires_on: date | None = strawberry.field(
         description="Last day of the funds, in the server's time zone; null if they do not expire."
     )
-    note: str | None = strawberry.field(description="For staff.")
-    metadata: JSONObject | None = strawberry.field(description="The retailer's own facts.")
+    note: str | None = strawberry.field(description="For staff; null for the member.")
+    metadata: JSONObject | None = strawberry.field(
+        description="The retailer's own facts; null for the member."
+    )
     created_at: datetime = strawberry.field(description="When the card was made, UTC.")
     modified_at: datetime = strawberry.field(description="When it last changed, UTC.")
     codes: list[Code] = strawberry.field(
@@ -96,8 +103,9 @@ class GiftCard:
         return await info.context.load(members_by_id, str(self.member_id))
 
     @classmethod
-    def of(cls, view: CardView, today: date) -> "GiftCard":
-        card = view.card
+    def of(cls, view: CardView, today: date, caller: Caller) -> "GiftCard":
+        card, is_staff = view.card, caller.member_id is None
+        details = card.details if is_staff else None
         return cls(
             id=strawberry.ID(str(card.id)),
             member_id=None if card.member_id is None else strawberry.ID(card.member_id),
@@ -105,8 +113,8 @@ class GiftCard:
             status=card.status(today),
             balance=Money(0, card.currency),
             expires_on=card.expires_on,
-            note=card.note,
-            metadata=None if card.details is None else JSONObject(card.details),
+            note=card.note if is_staff else None,
+            metadata=None if details is None else JSONObject(details),
             created_at=card.created_at,
             modified_at=card.modified_at,
             codes=[Code.of(code) for code in view.codes],
@@ -145,19 +153,11 @@ class CardQuery:
         skip: Skip = 0,
         since: Since = None,
     ) -> Results[GiftCard] | None:
-        asked = selected(info)
-        with_history = "codeHistory" in asked
+        filters = (id, member_id, status, last_four, expires_before, since)
         if code is not None:
-            info.context.caller.require(Permission.FIND_GIFT_CARD_BY_CODE)
-            if any(
-                f is not None for f in (id, member_id, status, last_four, expires_before, since)
-            ):
+            if any(each is not None for each in filters):
                 raise InvalidInput("code", "goes with codeType only")
-            presented, where = codes.given(code, "code"), cut(first, skip)
-            async with info.context.read() as reading:
-                views = await service.find(reading, presented, code_type, with_history=with_history)
-            page = Page(views[skip : skip + where.first], len(views) > skip + where.first)
-            return _results(info, page, reading.today, asked)
+            return await _found(info, code, code_type, first, skip)
         info.context.caller.require(Permission.LIST_GIFT_CARDS)
         if code_type is not None:
             raise InvalidInput("codeType", "needs code")
@@ -170,16 +170,7 @@ class CardQuery:
             kinds=usable_by(info.context.caller),
             expires_before=expires_before,
         )
-        async with info.context.read() as reading:
-            page = await service.page(
-                reading,
-                criteria,
-                first=first,
-                skip=skip,
-                since=since,
-                with_history=with_history,
-            )
-        return _results(info, page, reading.today, asked)
+        return await _listed(info, criteria, first, skip, since)
 
     @query(
         requires=MEMBER_TOKEN,
@@ -196,26 +187,98 @@ class CardMutation:
         description="Make a card with balance zero, `NOT_ACTIVATED`. The answer shows the codes "
         "just set, a personal one masked without `ViewUnmaskedGiftCardCodes`.",
     )
-    async def giftcard_add(self, info: Info, giftcard: GiftcardAddInput) -> GiftCard | None:
+    async def giftcard_add(
+        self, info: Info, giftcard: Annotated[GiftcardAddInput, argument("The card to be made.")]
+    ) -> GiftCard | None:
         store = info.context.store
         new = await giftcard.parsed(store.vault, store.settings.currency)
         async with info.context.write() as tx:
             view = await service.add(tx, new)
         info.context.replayed |= view.is_replayed
-        return GiftCard.of(view, tx.today)
+        return GiftCard.of(view, tx.today, info.context.caller)
 
     @mutation(
         requires=Permission.EDIT_GIFT_CARD,
         description="Add, replace and revoke a card's codes, all or nothing. Ended codes stop "
         "working at once, stay in `codeHistory`, and are never used again.",
     )
-    async def giftcard_edit(self, info: Info, giftcard: GiftcardEditInput) -> GiftCard | None:
+    async def giftcard_edit(
+        self,
+        info: Info,
+        giftcard: Annotated[GiftcardEditInput, argument("The card and its changes.")],
+    ) -> GiftCard | None:
         change = await giftcard.parsed(info.context.store.vault)
         with_history = "codeHistory" in selected(info)
         async with info.context.write() as tx:
             view = await service.edit(tx, change, with_history=with_history)
         info.context.replayed |= view.is_replayed
-        return GiftCard.of(view, tx.today)
+        return GiftCard.of(view, tx.today, info.context.caller)
+
+
+async def _found(
+    info: Info, code: str, code_type: CodeType | None, first: int, skip: int
+) -> Results[GiftCard] | None:
+    """The cards of a code, of which there are as many as types at most."""
+    info.context.caller.require(Permission.FIND_GIFT_CARD_BY_CODE)
+    asked, presented = selected(info), codes.given(code, "code")
+    cut(first, skip)
+    async with info.context.read() as reading:
+        views = await service.find(
+            reading, presented, code_type, with_history="codeHistory" in asked
+        )
+    page = Page(views[skip : skip + first], len(views) > skip + first)
+    return _results(info, page, reading.today, asked)
+
+
+async def _listed(
+    info: Info, criteria: Criteria, first: int, skip: int, since: str | None
+) -> Results[GiftCard] | None:
+    asked = selected(info)
+    info.context.ask_rows(first)
+    async with info.context.read() as reading:
+        page = await service.page(
+            reading,
+            criteria,
+            first=first,
+            skip=skip,
+            since=since,
+            with_history="codeHistory" in asked,
+        )
+    return _results(info, page, reading.today, asked)
+
+
+@dataclass(frozen=True)
+class CardsOf:
+    """Which cards of which member are asked for: a key of `cards_of_members`."""
+
+    member_id: str
+    first: int
+    skip: int
+    with_history: bool
+
+
+async def cards_of_members(
+    context: Context, asked: Sequence[CardsOf]
+) -> list[tuple[Page[CardView], date]]:
+    """A batch for `Context.load`: in one reading, members who are asked alike together."""
+    pages: dict[CardsOf, Page[CardView]] = {}
+    alike = groupby(sorted(asked, key=_likeness), key=_likeness)
+    async with context.read() as reading:
+        for (first, skip, with_history), group in alike:
+            of_members = await service.pages_of_members(
+                reading,
+                [each.member_id for each in group],
+                first=first,
+                skip=skip,
+                with_history=with_history,
+            )
+            for member_id, page in of_members.items():
+                pages[CardsOf(member_id, first, skip, with_history)] = page
+    return [(pages[each], reading.today) for each in asked]
+
+
+def _likeness(asked: CardsOf) -> tuple[int, int, bool]:
+    return asked.first, asked.skip, asked.with_history
 
 
 @extend(
@@ -227,12 +290,11 @@ async def giftcards(
     caller, asked = info.context.caller, selected(info)
     if caller.member_id != self.id and not caller.may(Permission.LIST_GIFT_CARDS):
         return Results(results=[], has_more_results=False, limited_by_permission=True, until=None)
-    criteria = Criteria(member_id=str(self.id))
-    async with info.context.read() as reading:
-        page = await service.page(
-            reading, criteria, first=first, skip=skip, with_history="codeHistory" in asked
-        )
-    return _results(info, page, reading.today, asked)
+    cut(first, skip)
+    info.context.ask_rows(first)
+    key = CardsOf(str(self.id), first, skip, "codeHistory" in asked)
+    page, today = await info.context.load(cards_of_members, key)
+    return _results(info, page, today, asked)
 
 
 def _results(
@@ -241,7 +303,7 @@ def _results(
     hides_owner = "member" in asked and not info.context.caller.may(Permission.VIEW_MEMBERS)
     caller = info.context.caller
     return Results(
-        results=[GiftCard.of(view, today) for view in page.rows],
+        results=[GiftCard.of(view, today, caller) for view in page.rows],
         has_more_results=page.has_more,
         limited_by_permission=any(
             view.is_limited or (hides_owner and view.card.member_id not in (None, caller.member_id))

@@ -73,6 +73,11 @@ class CodesInput:
         _refuse_alone(external_until, "externalExpiresOn", external, "externalCode")
 
         new = []
+        if personal:
+            new.append(NewCode(CodeType.PERSONAL, "addPersonalCode", expires_on=personal_until))
+        if external is not None:
+            code = codes.to_store(external, "externalCode")
+            new.append(NewCode(CodeType.EXTERNAL, "externalCode", code, expires_on=external_until))
         if printed is not None:
             code = codes.to_store(printed, "physicalCode")
             verifier = None
@@ -80,11 +85,6 @@ class CodesInput:
                 valid_pin(pin, "physicalPin")
                 verifier = await vault.hash_pin(CodeType.PHYSICAL, code, pin)
             new.append(NewCode(CodeType.PHYSICAL, "physicalCode", code, verifier, printed_until))
-        if personal:
-            new.append(NewCode(CodeType.PERSONAL, "addPersonalCode", expires_on=personal_until))
-        if external is not None:
-            code = codes.to_store(external, "externalCode")
-            new.append(NewCode(CodeType.EXTERNAL, "externalCode", code, expires_on=external_until))
         return new
 
     def owner(self) -> str | None:

@@ -75,6 +75,20 @@ class CardRepository:
             query = query.where(_has_status(criteria.status, today))
         return (await self.session.exec(page_query(query, GiftCard, cut))).all()
 
+    async def page_of_each(self, cut: Cut, member_ids: Collection[str]) -> Sequence[GiftCard]:
+        """The same page of each member's cards, with one row more than it shows."""
+        place = func.row_number().over(
+            partition_by=col(GiftCard.member_id), order_by=col(GiftCard.id)
+        )
+        ranked = (
+            select(GiftCard, place.label("place"))
+            .where(col(GiftCard.member_id).in_(member_ids))
+            .subquery()
+        )
+        card = aliased(GiftCard, ranked)
+        shown = ranked.c.place.between(cut.skip + 1, cut.skip + cut.first + 1)
+        return (await self.session.exec(select(card).where(shown).order_by(col(card.id)))).all()
+
     async def live_codes(self, card_ids: Collection[int]) -> Sequence[Code]:
         query = select(Code).where(col(Code.card_id).in_(card_ids), col(Code.ended_at).is_(None))
         return (await self.session.exec(query)).all()

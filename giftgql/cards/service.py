@@ -1,7 +1,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from giftgql import codes
@@ -101,10 +101,10 @@ async def add(tx: Transaction, new: NewCard) -> CardView:
         created_at=tx.now,
         modified_at=tx.now,
     )
-    card_id = await tx.cards.add(card)
+    await tx.cards.add(card)
     live = await _add_codes(tx, card, new.codes)
     just_set = _ids(live)
-    await requests.settle(tx, new.request, {"card": card_id, "codes": just_set, "set": just_set})
+    await requests.settle(tx, new.request, _outcome(card, live, just_set))
     return (await _views(tx, [card], live=live, just_set=just_set))[0]
 
 
@@ -121,8 +121,7 @@ async def edit(tx: Transaction, change: CardChange, *, with_history: bool = Fals
     kept = await _end_codes(tx, card.id, change)
     added = await _add_codes(tx, card, change.codes)
     live, just_set = [*kept, *added], _ids(added)
-    outcome = {"card": card.id, "codes": _ids(live), "set": just_set}
-    await requests.settle(tx, change.request, outcome)
+    await requests.settle(tx, change.request, _outcome(card, live, just_set))
     views = await _views(tx, [card], live=live, just_set=just_set, with_history=with_history)
     return views[0]
 
@@ -141,9 +140,10 @@ async def find(
             raise PermissionDenied(USE[CodeType.PHYSICAL].value)
     prints = [print_ for each in kinds if (print_ := reading.vault.fingerprint(each, code))]
     found = [pair for print_ in prints for pair in await reading.together(_by_fingerprints, print_)]
-    cards = {card.id: card for card, _ in found}
+    cards = {card.id or 0: card for card, _ in found}
     live = {code.id: code for _, code in found}.values()
-    return await _views(reading, list(cards.values()), live=list(live), with_history=with_history)
+    by_id = [cards[card_id] for card_id in sorted(cards)]
+    return await _views(reading, by_id, live=list(live), with_history=with_history)
 
 
 async def page(
@@ -156,10 +156,26 @@ async def page(
     with_history: bool = False,
 ) -> Page[CardView]:
     """Cards by id, or in the order in which they changed."""
-    where = cut(first, skip, await installation.window(reading, since))
+    where = cut(first, skip, await installation.window(reading, since, GiftCard, int))
     found = page_of(await reading.cards.page(where, criteria, reading.today), where)
     views = await _views(reading, found.rows, with_history=with_history)
     return Page(views, found.has_more, found.until)
+
+
+async def pages_of_members(
+    reading: Reading, member_ids: Sequence[str], *, first: int, skip: int, with_history: bool
+) -> dict[str, Page[CardView]]:
+    """The same page of the cards of each of these members."""
+    where = cut(first, skip)
+    cards = await reading.cards.page_of_each(where, member_ids)
+    views = await _views(reading, cards, with_history=with_history)
+    of_member: dict[str, list[CardView]] = {member_id: [] for member_id in member_ids}
+    for view in views:
+        assert view.card.member_id is not None
+        of_member[view.card.member_id].append(view)
+    return {
+        member_id: Page(mine[:first], len(mine) > first) for member_id, mine in of_member.items()
+    }
 
 
 async def reseal(tx: Transaction) -> int:
@@ -252,12 +268,39 @@ def _refuse_past(tx: Transaction, expires_on: date | None, name: str) -> None:
 async def _replayed(
     tx: Transaction, outcome: Mapping[str, Any], *, with_history: bool = False
 ) -> CardView:
-    """The first answer again, from its ids: its codes as they were, seen with today's rights."""
-    card = await tx.cards.get(outcome["card"])
-    assert card is not None
+    """The first answer again: card and codes as they were then, seen with today's rights."""
+    now = await tx.cards.get(outcome["card"])
+    assert now is not None
+    answered_at = datetime.fromisoformat(outcome["modified_at"])
+    expires_on = outcome["expires_on"] and date.fromisoformat(outcome["expires_on"])
+    then = {
+        **now.model_dump(),
+        "member_id": outcome["member_id"],
+        "expires_on": expires_on,
+        "note": outcome["note"],
+        "details": outcome["details"],
+        "modified_at": answered_at,
+    }
     live = await tx.cards.codes_by_ids(outcome["codes"])
-    views = await _views(tx, [card], live=live, just_set=outcome["set"], with_history=with_history)
-    return replace(views[0], is_replayed=True)
+    views = await _views(
+        tx, [GiftCard(**then)], live=live, just_set=outcome["set"], with_history=with_history
+    )
+    ended = [code for code in views[0].history if code.ended_at and code.ended_at <= answered_at]
+    return replace(views[0], history=ended, is_replayed=True)
+
+
+def _outcome(card: GiftCard, live: Sequence[Code], just_set: Sequence[int]) -> dict[str, Any]:
+    """What a repeated request is answered from: no code, but which ones they were."""
+    return {
+        "card": card.id,
+        "codes": _ids(live),
+        "set": just_set,
+        "member_id": card.member_id,
+        "expires_on": card.expires_on and card.expires_on.isoformat(),
+        "note": card.note,
+        "details": card.details,
+        "modified_at": card.modified_at.isoformat(),
+    }
 
 
 async def _views(

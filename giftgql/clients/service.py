@@ -40,12 +40,7 @@ async def add(
     name = name.strip()
     if not 1 <= len(name) <= 100 or not name.isprintable():
         raise InvalidInput("name", "must have 1 to 100 printable characters")
-    roles, permissions = sorted(set(roles)), sorted(set(permissions))
-    if unknown := set(roles) - ROLES.keys():
-        raise InvalidInput("roles", f"has no {', '.join(sorted(unknown))}; there are {_all(ROLES)}")
-    known = {permission.value for permission in Permission}
-    if unknown := set(permissions) - known:
-        raise InvalidInput("permissions", f"has no {', '.join(sorted(unknown))}")
+    roles, permissions = _known_rights(roles, permissions)
     client = Client(
         public_id=f"ggc_{credentials.random_text(12)}",
         name=name,
@@ -56,6 +51,17 @@ async def add(
     )
     await tx.clients.add(client)
     return await _add_key(tx, client)
+
+
+async def set_rights(
+    tx: Transaction, client_id: str, *, roles: Iterable[str], permissions: Iterable[str]
+) -> None:
+    """Give a client these roles and permissions in place of those it has."""
+    known = _known_rights(roles, permissions)
+    client = await tx.clients.lock(client_id)
+    if client is None:
+        raise NotFound("clientId", "client")
+    client.roles, client.permissions = known
 
 
 async def rotate(tx: Transaction, client_id: str) -> Credential:
@@ -130,5 +136,11 @@ def _caller(client: Client) -> Caller:
     return Caller(CallerKind.CLIENT, client.public_id, permissions, client.channel)
 
 
-def _all(names: Iterable[str]) -> str:
-    return ", ".join(names)
+def _known_rights(roles: Iterable[str], permissions: Iterable[str]) -> tuple[list[str], list[str]]:
+    if unknown := set(roles) - ROLES.keys():
+        raise InvalidInput(
+            "roles", f"has no {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}"
+        )
+    if unknown := set(permissions) - {permission.value for permission in Permission}:
+        raise InvalidInput("permissions", f"has no {', '.join(sorted(unknown))}")
+    return sorted(set(roles)), sorted(set(permissions))

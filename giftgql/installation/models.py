@@ -9,6 +9,7 @@ class Installation(SQLModel, table=True):
     id: int = Field(default=1, primary_key=True)
     epoch: str = Field(max_length=16)
     cluster: str = Field(max_length=40)
+    index_key: int
 
 
 class KeyCheck(SQLModel, table=True):

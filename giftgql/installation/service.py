@@ -2,7 +2,7 @@ import secrets
 
 from giftgql.errors import InvalidInput
 from giftgql.installation.models import Installation, KeyCheck
-from giftgql.paging import Window, read_token
+from giftgql.paging import Id, Synchronised, Window, read_token
 from giftgql.store import Reading, Transaction
 from giftgql.vault import KeyringError, Vault
 
@@ -30,26 +30,39 @@ async def adopt(tx: Transaction, vault: Vault) -> None:
     ]
     await tx.installation.add(*fresh)
 
-    installation = await tx.installation.get()
+    installation, cluster = await tx.installation.get(), await tx.cluster()
+    index = vault.ring.index
     if installation is None:
-        await tx.installation.add(Installation(epoch=_new_epoch(), cluster=tx.cluster))
-    elif installation.cluster != tx.cluster:
+        made = Installation(epoch=_new_epoch(), cluster=cluster, index_key=index)
+        await tx.installation.add(made)
+    elif installation.index_key != index:
+        raise KeyringError(
+            f"The key file names {index} as the index key; this database's is "
+            f"{installation.index_key}. Put that back: with two, a code could be issued twice."
+        )
+    elif installation.cluster != cluster:
         await tx.installation.count_changes_anew()
-        installation.epoch, installation.cluster = _new_epoch(), tx.cluster
+        installation.epoch, installation.cluster = _new_epoch(), cluster
 
 
 def _new_epoch() -> str:
     return secrets.token_hex(4)
 
 
-async def window(reading: Reading, since: str | None) -> Window | None:
-    """What a synchronisation may see that goes on from `since`; an empty one begins."""
+async def window(
+    reading: Reading, since: str | None, row: type[Synchronised], id_type: type[Id]
+) -> Window | None:
+    """What a synchronisation of such rows may see that goes on from `since`; "" begins."""
     if since is None:
         return None
     epoch, horizon = await reading.installation.sync_state()
+    origin = f"{epoch}/{row.__name__}"
     if since == "":
-        return Window(epoch, None, horizon)
-    of_epoch, changed_in, row_id = read_token(since)
-    if of_epoch != epoch or changed_in >= horizon:
-        raise InvalidInput("since", 'is of a database restored since; begin anew with ""')
-    return Window(epoch, (changed_in, row_id), horizon)
+        return Window(origin, None, horizon)
+    of_origin, after = read_token(since)
+    is_beyond = after is not None and (after[0] >= horizon or type(after[1]) is not id_type)
+    if of_origin != origin or is_beyond:
+        raise InvalidInput(
+            "since", 'is of another list, or of a database restored since; begin anew with ""'
+        )
+    return Window(origin, after, horizon)

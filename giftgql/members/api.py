@@ -19,6 +19,7 @@ from giftgql.values import (
     argument,
     metadata,
     optional,
+    silent,
     text,
 )
 
@@ -56,6 +57,7 @@ async def members_by_id(context: Context, member_ids: Sequence[str]) -> list[Mem
 
 
 @strawberry.type(description="A token with which a member signs in. It is shown once.")
+@silent
 class MemberToken:
     token: str = strawberry.field(description="A bearer token.")
     expires_at: datetime = strawberry.field(description="When it ends, UTC.")
@@ -114,6 +116,7 @@ class MemberQuery:
     ) -> Results[Member] | None:
         wanted = None if id is None else read_member_id(id, "id")
         address = None if email is None else _email(email)
+        info.context.ask_rows(first)
         async with info.context.read() as reading:
             page = await service.page(
                 reading, member_id=wanted, email=address, first=first, skip=skip, since=since
@@ -132,7 +135,9 @@ class MemberMutation:
         requires=Permission.MANAGE_MEMBERS,
         description="Add a member. `CONFLICT` where the id is taken.",
     )
-    async def member_add(self, info: Info, member: MemberAddInput) -> Member | None:
+    async def member_add(
+        self, info: Info, member: Annotated[MemberAddInput, argument("The member to be added.")]
+    ) -> Member | None:
         facts = member.parsed()
         async with info.context.write() as tx:
             added = await service.add(tx, facts)
@@ -142,7 +147,9 @@ class MemberMutation:
         requires=Permission.MANAGE_MEMBERS,
         description="Write facts of a member. `MEMBER_NOT_FOUND` where there is none.",
     )
-    async def member_edit(self, info: Info, member: MemberEditInput) -> Member | None:
+    async def member_edit(
+        self, info: Info, member: Annotated[MemberEditInput, argument("The facts to be written.")]
+    ) -> Member | None:
         facts = member.parsed()
         async with info.context.write() as tx:
             edited = await service.edit(tx, facts)
@@ -153,7 +160,9 @@ class MemberMutation:
         description="Mint a short-lived token with which a member's app reads `me`. It ends when "
         "the client that minted it is disabled. `MEMBER_NOT_FOUND` where there is no such member.",
     )
-    async def member_token_add(self, info: Info, member: MemberTokenAddInput) -> MemberToken | None:
+    async def member_token_add(
+        self, info: Info, member: Annotated[MemberTokenAddInput, argument("Who is to sign in.")]
+    ) -> MemberToken | None:
         wanted = read_member_id(member.id, "id")
         async with info.context.write() as tx:
             token = await service.mint_token(tx, wanted)

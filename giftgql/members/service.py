@@ -46,7 +46,7 @@ async def page(
     skip: int,
     since: str | None,
 ) -> Page[Member]:
-    where = cut(first, skip, await installation.window(reading, since))
+    where = cut(first, skip, await installation.window(reading, since, Member, str))
     return page_of(await reading.members.page(where, member_id=member_id, email=email), where)
 
 

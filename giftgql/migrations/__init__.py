@@ -3,6 +3,7 @@
 A migration runs inside the transaction and the lock of whoever starts it, whole or not at all.
 """
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -26,6 +27,7 @@ def current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+@cache
 def newest() -> str:
     """The form this version of giftgql works with."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
@@ -33,6 +35,7 @@ def newest() -> str:
     return head
 
 
+@cache
 def known() -> frozenset[str]:
     """All forms this version can start from."""
     return frozenset(

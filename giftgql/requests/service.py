@@ -1,5 +1,5 @@
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ class Once:
 
     key: str
     mutation: str
-    canonical: bytes
+    canonical: bytes = field(repr=False)
 
 
 def once(key: str | None, mutation: str, facts: dict[str, Any]) -> Once | None:

@@ -32,6 +32,7 @@ def _installation() -> None:
         sa.Column("id", sa.Integer(), primary_key=True),
         sa.Column("epoch", sa.String(16), nullable=False),
         sa.Column("cluster", sa.String(40), nullable=False),
+        sa.Column("index_key", sa.Integer(), nullable=False),
     )
     op.create_table(
         "key_check",

@@ -1,0 +1,336 @@
+"""The house rules, read off the sources: what may import what, how large, and what is pinned."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "giftgql"
+
+FEATURES = ("installation", "requests", "clients", "members", "cards")
+"""In their order: each may know those before it."""
+
+LAYERS = {"models": 0, "repository": 1, "service": 2, "inputs": 3, "api": 4}
+NOUNS = {("cards", "visibility"): 1, ("cards", "inputs"): 3}
+"""Modules beside the four, with their layer."""
+
+OF_EARLIER_FEATURES = {
+    "models": set(),
+    "visibility": set(),
+    "repository": {"models"},
+    "service": {"models", "service"},
+    "inputs": {"models", "service", "api"},
+    "api": {"models", "service", "api"},
+}
+ABOVE = {"store", "startup", "doctor", "server", "schema", "cli", "app"}
+"""They put features together. Of these a feature knows only the store."""
+
+NAMES_REPOSITORIES = {"store", "startup", "doctor", "migrations"}
+SQL = {"sqlalchemy", "sqlmodel", "asyncpg", "aiosqlite", "alembic"}
+GRAPHQL = {"strawberry", "graphql"}
+HTTP = {"starlette", "uvicorn"}
+MAY_SQL = {"models", "repository", "database", "sqlite", "store", "startup", "migrations"}
+MAY_GRAPHQL = {"api", "inputs", "fields", "values", "context", "guard", "documents", "schema"}
+NO_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "base", "manager", "misc"}
+
+FLOORS = {
+    "strawberry-graphql": "0.341.2",
+    "graphql-core": "3.3.2",
+    "starlette": "1.10.0",
+    "sqlalchemy": "2.1.9",
+    "cryptography": "50.0.2",
+    "argon2-cffi": "25.1.0",
+    "asyncpg": "0.32.0",
+    "aiosqlite": "0.22.1",
+    "uvicorn": "0.54.0",
+    "httptools": "0.9.0",
+}
+FLOORS_IF_THERE = {"joserfc": "1.8.0", "pyjwt": "2.15.1"}
+"""Releases below these have known faults, or were never tried."""
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+DISTRIBUTIONS = packages_distributions()
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(file): file for file in SOURCES}
+
+
+@cache
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
+def imports(node: ast.AST) -> Iterator[tuple[str, int]]:
+    """The modules that are imported anywhere below, in functions and for types too."""
+    for each in ast.walk(node):
+        if isinstance(each, ast.Import):
+            yield from ((alias.name, each.lineno) for alias in each.names)
+        elif isinstance(each, ast.ImportFrom):
+            assert each.level == 0, "imports are absolute"
+            for alias in each.names:
+                inner = f"{each.module}.{alias.name}"
+                yield (inner if inner in MODULES else str(each.module)), each.lineno
+
+
+def edges() -> Iterator[tuple[list[str], list[str], str]]:
+    """Each import within the package: who, whom, and where to look."""
+    for module, file in MODULES.items():
+        for target, line in imports(tree(file)):
+            if target.split(".")[0] == "giftgql":
+                where = f"{file.relative_to(ROOT)}:{line} imports {target}"
+                yield module.split(".")[1:] or [""], target.split(".")[1:] or [""], where
+
+
+def layer(feature: str, name: str) -> int:
+    return NOUNS[feature, name] if (feature, name) in NOUNS else LAYERS[name]
+
+
+def test_a_feature_is_a_folder_of_at_most_four_modules_and_listed_nouns() -> None:
+    folders = {each.name for each in PACKAGE.iterdir() if (each / "__init__.py").exists()}
+    assert folders - {"app", "migrations"} == set(FEATURES)
+    for feature in FEATURES:
+        found = {file.stem for file in (PACKAGE / feature).iterdir() if file.suffix == ".py"}
+        nouns = {name for of, name in NOUNS if of == feature}
+        assert found - nouns <= {"__init__", "models", "repository", "service", "api"}
+        assert nouns <= found
+
+
+def test_imports_go_down_the_layers_of_a_feature() -> None:
+    wrong = [
+        where
+        for (own, *me), (other, *it), where in edges()
+        if own in FEATURES and own == other and layer(own, me[0]) <= layer(own, it[0])
+    ]
+    assert wrong == []
+
+
+def test_imports_go_down_the_order_of_the_features() -> None:
+    wrong = [
+        where
+        for (own, *_), (other, *_), where in edges()
+        if own in FEATURES and other in FEATURES and FEATURES.index(own) < FEATURES.index(other)
+    ]
+    assert wrong == []
+
+
+def test_a_feature_uses_the_services_of_others_and_names_their_types() -> None:
+    wrong = [
+        where
+        for (own, *me), (other, *it), where in edges()
+        if {own, other} <= set(FEATURES) and own != other
+        if it[0] not in OF_EARLIER_FEATURES[me[0]]
+    ]
+    assert wrong == []
+
+
+def test_only_what_puts_features_together_stands_above_them() -> None:
+    for (own, *_), (other, *_), where in edges():
+        if other in FEATURES:
+            assert own in {*FEATURES, *ABOVE}, where
+        if own in FEATURES:
+            assert other not in ABOVE - {"store"} | {"migrations"}, where
+
+
+def test_repositories_are_named_by_their_feature_and_the_store() -> None:
+    wrong = [
+        where
+        for (own, *_), (other, *it), where in edges()
+        if it == ["repository"] and own != other and own not in NAMES_REPOSITORIES
+    ]
+    assert wrong == []
+
+
+def test_databases_graphql_and_http_stay_where_they_belong() -> None:
+    for module, file in MODULES.items():
+        parts = module.split(".")[1:] or [""]
+        place = "migrations" if parts[0] == "migrations" else parts[-1]
+        for target, line in imports(tree(file)):
+            library, where = target.split(".")[0], f"{file.relative_to(ROOT)}:{line} {target}"
+            if library in SQL:
+                assert place in MAY_SQL, where
+            if library in GRAPHQL and parts != ["cli"]:
+                assert place in MAY_GRAPHQL or parts == ["app", "graphql"], where
+            if library == "starlette":
+                assert parts[0] == "app", where
+            if library in HTTP - {"starlette"}:
+                assert parts == ["server"], where
+
+
+def test_the_command_line_knows_graphql_only_to_read_a_member() -> None:
+    cli = tree(PACKAGE / "cli.py")
+    adds_member = next(
+        node
+        for node in ast.walk(cli)
+        if isinstance(node, ast.FunctionDef) and node.name == "member_add"
+    )
+    known = [line for target, line in imports(cli) if target.split(".")[0] in GRAPHQL]
+    meant = [line for target, line in imports(adds_member) if target.split(".")[0] in GRAPHQL]
+    assert known == meant
+
+
+def test_services_know_no_framework_and_never_commit() -> None:
+    for feature in FEATURES:
+        file = PACKAGE / feature / "service.py"
+        if not file.exists():
+            continue
+        libraries = {target.split(".")[0] for target, _ in imports(tree(file))}
+        assert not libraries & (SQL | GRAPHQL | HTTP), file
+        calls = {
+            node.func.attr
+            for node in ast.walk(tree(file))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        }
+        assert not calls & {"commit", "rollback", "begin", "begin_nested"}, file
+
+
+def test_codes_are_masked_in_one_place() -> None:
+    names = {
+        module
+        for module, file in MODULES.items()
+        for node in ast.walk(tree(file))
+        if isinstance(node, ast.Name) and node.id == "masked"
+    }
+    assert names == {"giftgql.codes", "giftgql.cards.visibility"}
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    known: dict[str, set[str]] = {module: set() for module in MODULES}
+    for module, file in MODULES.items():
+        known[module] = {target for target, _ in imports(tree(file))} & MODULES.keys()
+    while leaves := {module for module, needed in known.items() if not needed & known.keys()}:
+        known = {module: needed for module, needed in known.items() if module not in leaves}
+    assert known == {}, "these import each other, directly or through others"
+
+
+def test_a_module_is_named_by_what_it_is() -> None:
+    names = {part for module in MODULES for part in module.split(".")}
+    assert not names & NO_NAMES
+
+
+def test_nothing_is_related_by_relationship() -> None:
+    for file in SOURCES:
+        names = {node.id for node in ast.walk(tree(file)) if isinstance(node, ast.Name)}
+        names |= {each.attr for each in ast.walk(tree(file)) if isinstance(each, ast.Attribute)}
+        assert not names & {"relationship", "Relationship"}, file
+
+
+def test_chance_comes_from_the_system() -> None:
+    for file in SOURCES:
+        assert "random" not in {target for target, _ in imports(tree(file))}, file
+
+
+@pytest.mark.parametrize("folder", ["giftgql", "tests"])
+def test_modules_stay_under_400_lines_and_functions_under_50(folder: str) -> None:
+    long = []
+    for file in sorted((ROOT / folder).rglob("*.py")):
+        if (lines := len(file.read_text().splitlines())) >= 400:
+            long.append(f"{file.relative_to(ROOT)}: {lines}")
+        for node in ast.walk(tree(file)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                if lines >= 50:
+                    long.append(f"{file.relative_to(ROOT)}:{node.lineno} {node.name}: {lines}")
+    assert long == []
+
+
+def test_every_feature_and_the_package_has_its_page() -> None:
+    for name in ("", *FEATURES, "app", "migrations"):
+        page = ast.get_docstring(tree(PACKAGE / name / "__init__.py"))
+        assert page, f"giftgql/{name} says nothing of itself"
+        assert len(page.splitlines()) <= 16, f"giftgql/{name} says too much"
+
+
+# Dependencies
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(*extras: str) -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [*project["dependencies"]]
+    for extra in extras:
+        named += project["optional-dependencies"][extra]
+    return {canonical(re.split(r"[\[<>=!~; ]", each, maxsplit=1)[0]) for each in named}
+
+
+def pinned(lock: str) -> dict[str, str]:
+    text = (ROOT / lock).read_text()
+    return {canonical(n): v for n, v in re.findall(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE)}
+
+
+def imported(folder: str) -> set[str]:
+    """The distributions that the sources in a folder import."""
+    libraries = {
+        target.split(".")[0]
+        for file in (ROOT / folder).rglob("*.py")
+        for target, _ in imports(tree(file))
+    }
+    foreign = libraries - sys.stdlib_module_names - {"giftgql", "tests"}
+    return {canonical(DISTRIBUTIONS[library][0]) for library in foreign}
+
+
+def as_numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+def test_what_is_imported_is_declared_and_pinned() -> None:
+    assert imported("giftgql") - declared() == set()
+    assert imported("tests") - declared("dev") == set()
+    assert declared() - pinned("requirements.lock").keys() == set()
+    assert declared("dev", "build") - pinned("requirements-dev.lock").keys() == set()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_pin_has_a_hash_and_nothing_else_is_locked(lock: str) -> None:
+    entries = re.split(r"^(?=\S)", (ROOT / lock).read_text(), flags=re.MULTILINE)
+    for entry in entries:
+        if entry.startswith("#") or not entry.strip():
+            continue
+        assert re.match(r"[\w.-]+==[\w.]+ (; .+ )?\\\n", entry), entry.splitlines()[0]
+        assert re.search(r"--hash=sha256:[0-9a-f]{64}\b", entry), entry.splitlines()[0]
+
+
+def test_both_locks_pin_the_same_releases() -> None:
+    served, developed = pinned("requirements.lock"), pinned("requirements-dev.lock")
+    assert served.items() <= developed.items()
+
+
+def test_no_dependency_is_below_its_floor() -> None:
+    locked = pinned("requirements.lock")
+    for name, floor in FLOORS.items():
+        assert as_numbers(version(name)) >= as_numbers(floor), name
+        assert as_numbers(locked[name]) >= as_numbers(floor), name
+    for name, floor in FLOORS_IF_THERE.items():
+        if name in locked:
+            assert as_numbers(locked[name]) >= as_numbers(floor), name
+    assert "authlib" not in pinned("requirements-dev.lock")
+    assert "websockets" not in locked
+    with pytest.raises(PackageNotFoundError):
+        version("authlib")
+
+
+def test_nothing_committed_names_a_machine_or_a_registry() -> None:
+    files = [ROOT / lock for lock in LOCKS]
+    files += [*(ROOT / "scripts").iterdir(), *(ROOT / ".ci").iterdir()]
+    files += [ROOT / "pyproject.toml", ROOT / ".env.example", *SOURCES]
+    address = re.compile(r"https?://(?!127\.0\.0\.1|\{|localhost)|(?<!no-emit-)(?<!\w)index-url")
+    folder = re.compile(r"(?<![\w.}/)*'\"])/(?:work|root|home|tmp|usr/local|opt|mnt|Users)\b")
+    for file in files:
+        for number, line in enumerate(file.read_text().splitlines(), 1):
+            assert not address.search(line), f"{file.relative_to(ROOT)}:{number}"
+            assert not folder.search(line), f"{file.relative_to(ROOT)}:{number}"

@@ -1,0 +1,158 @@
+from pathlib import Path
+
+import pytest
+
+from giftgql.settings import Settings, SettingsError, read_settings
+
+PASSWORD = "correct-horse"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory: no setting comes from anywhere but the test."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_each_setting_has_a_default_that_works() -> None:
+    settings = read_settings()
+    assert settings.sqlite_file == Path("var/giftgql.db")
+    assert settings.keyring_file == Path("var/keys.json")
+    assert not settings.production
+    assert settings.currency == "EUR"
+
+
+def test_each_setting_is_described() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIFTGQL_DATA_DIR", "elsewhere")
+    monkeypatch.setenv("GIFTGQL_CURRENCY", "JPY")
+    settings = read_settings()
+    assert (settings.keyring_file, settings.currency) == (Path("elsewhere/keys.json"), "JPY")
+
+
+def test_settings_come_from_dot_env_and_the_environment_goes_before_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / ".env").write_text("GIFTGQL_CURRENCY=CHF\nGIFTGQL_TIME_ZONE=Europe/Berlin\n")
+    monkeypatch.setenv("GIFTGQL_CURRENCY", "JPY")
+    settings = read_settings()
+    assert (settings.currency, settings.time_zone) == ("JPY", "Europe/Berlin")
+
+
+def test_a_setting_left_empty_has_its_default(folder: Path) -> None:
+    names = (f"GIFTGQL_{name.upper()}=\n" for name in Settings.model_fields)
+    (folder / ".env").write_text("".join(names))
+    assert read_settings() == Settings(_env_file=None)
+
+
+def test_settings_cannot_be_changed_once_read() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        read_settings().production = True  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("url", "file"),
+    [
+        ("sqlite:///cards.db", "cards.db"),
+        ("sqlite:///some/where/cards.db", "some/where/cards.db"),
+        ("sqlite:////srv/cards.db", "/srv/cards.db"),
+        ("sqlite:////srv/with space%20é.db", "/srv/with space%20é.db"),
+        ("", "var/giftgql.db"),
+    ],
+)
+def test_sqlite_is_named_by_a_relative_or_an_absolute_path(url: str, file: str) -> None:
+    assert Settings(database_url=url, _env_file=None).sqlite_file == Path(file)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://u:p@db.example:5432/cards",
+        "postgres://u@db/cards",
+        "postgresql:///cards",
+        "postgresql://",
+        "postgresql:///cards?host=/var/run/postgresql",
+        "postgresql://u@/cards?host=/var/run/postgresql&port=5433",
+        "postgresql://u:p@one:5432,two:5433,three/cards?target_session_attrs=primary",
+        "postgresql://u:p@one,[::1]:5433/cards",
+        "postgresql://u:p%40ss@db/cards?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+    ],
+)
+def test_addresses_of_postgresql_are_taken_as_people_write_them(url: str) -> None:
+    settings = Settings(database_url=url, _env_file=None)
+    assert settings.sqlite_file is None
+    assert settings.database_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"mysql://u:{PASSWORD}@db/cards",
+        f"postgresql+asyncpg://u:{PASSWORD}@db/cards",
+        f"u:{PASSWORD}@db/cards",
+        f"postgresql://u:{PASSWORD}@db:port/cards",
+        f"postgresql://u:{PASSWORD}@db:70000/cards",
+        f"postgresql://u:[{PASSWORD}@db/cards",
+        f"postgresql://u:{PASSWORD}@db/cards?sslmode=sometimes",
+        f"postgresql://u:{PASSWORD}@db/cards?sslmode",
+        f"sqlite://{PASSWORD}.db",
+        "sqlite:///",
+        "sqlite:///:memory:",
+    ],
+)
+def test_what_is_no_address_is_refused_by_the_settings_name_without_repeating_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIFTGQL_DATABASE_URL", url)
+    with pytest.raises(SettingsError) as refused:
+        read_settings()
+    assert str(refused.value).startswith("GIFTGQL_DATABASE_URL: ")
+    assert PASSWORD not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_the_database_s_password_is_not_printed_with_the_settings() -> None:
+    settings = Settings(database_url=f"postgresql://u:{PASSWORD}@db/cards", _env_file=None)
+    assert PASSWORD not in f"{settings!r} {settings}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LOG_LEVEL", "loud"),
+        ("PRODUCTION", "perhaps"),
+        ("CURRENCY", "TALER"),
+        ("TIME_ZONE", "Atlantis/Capital"),
+        ("TIME_ZONE", "../../etc/passwd"),
+        ("DATABASE_POOL", "0"),
+        ("LOCK_SECONDS", "soon"),
+        ("MAX_BODY_BYTES", "-1"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_by_its_name(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"GIFTGQL_{name}", value)
+    with pytest.raises(SettingsError, match=rf"^GIFTGQL_{name}: [^\n]+$") as refused:
+        read_settings()
+    assert value not in str(refused.value) or value in {"0", "-1"}
+
+
+def test_all_wrong_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIFTGQL_LOG_LEVEL", "loud")
+    monkeypatch.setenv("GIFTGQL_CURRENCY", "TALER")
+    with pytest.raises(SettingsError) as refused:
+        read_settings()
+    assert {line.partition(":")[0] for line in str(refused.value).splitlines()} == {
+        "GIFTGQL_LOG_LEVEL",
+        "GIFTGQL_CURRENCY",
+    }
+
+
+def test_a_dot_env_that_is_no_text_is_refused_in_a_sentence(folder: Path) -> None:
+    (folder / ".env").write_bytes(b"GIFTGQL_CURRENCY=\xff\xfe\n")
+    with pytest.raises(SettingsError, match=r"^\.env is not UTF-8 text$"):
+        read_settings()

@@ -1,0 +1,364 @@
+"""What a start refuses, what it mends, and what `doctor` says about it."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from giftgql.permissions import Permission
+from giftgql.settings import Settings
+from giftgql.startup import DatabaseTooNew, DatabaseUnusable, open_store, rotate_keys
+from giftgql.store import Store
+from giftgql.vault import Keyring, KeyringError
+from tests import factories, servers
+from tests.client import Client, Server
+from tests.servers import giftgql
+
+ANEW = {"cards": "", "members": ""}
+SYNCHRONISE = """query ($cards: String, $members: String) {
+    giftcard(since: $cards) { until results { id } }
+    member(since: $members) { until results { id } }
+}"""
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Store]:
+    store = await open_store(settings)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def change(settings: Settings, *statements: str) -> None:
+    async with opened(settings) as store, store.database.migrating() as session:
+        for statement in statements:
+            await (await session.connection()).execute(text(statement))
+
+
+async def contents(settings: Settings) -> list[object]:
+    """The rows that a start may write."""
+    kept = Settings(**{**settings.model_dump(), "keys_file": settings.data_dir / "kept.json"})
+    async with opened(kept) as store, store.read() as reading:
+        found = [(each.key_id, each.canary) for each in await reading.installation.key_checks()]
+        installation = await reading.installation.get()
+    assert installation is not None
+    return [sorted(found), installation.epoch, installation.cluster]
+
+
+# Keys
+
+
+async def test_a_database_without_its_keys_is_refused_and_no_new_ones_are_made(
+    settings: Settings,
+) -> None:
+    settings.keyring_file.unlink()
+    with pytest.raises(KeyringError, match=r"There is no key file at .* Put it back"):
+        await open_store(settings)
+    assert not settings.keyring_file.exists()
+
+
+@pytest.mark.parametrize("make", [Keyring.new, lambda: Keyring(7, 7, {7: bytes(range(32))})])
+async def test_another_keyring_is_refused_and_nothing_is_written(
+    settings: Settings, make: Callable[[], Keyring]
+) -> None:
+    settings.keyring_file.rename(settings.data_dir / "kept.json")
+    before = await contents(settings)
+    make().write(settings.keyring_file)
+    given = settings.keyring_file.read_bytes()
+    with pytest.raises(KeyringError, match="Put back the"):
+        await open_store(settings)
+    assert await contents(settings) == before
+    assert settings.keyring_file.read_bytes() == given
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "null", '{"primary": 1, "index": 1}', "\xff"])
+async def test_a_damaged_key_file_is_refused(settings: Settings, content: str) -> None:
+    settings.keyring_file.write_bytes(content.encode("latin-1"))
+    with pytest.raises(KeyringError, match="is damaged"):
+        await open_store(settings)
+
+
+async def test_production_makes_no_keys_up(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, production=True, _env_file=None)
+    with pytest.raises(KeyringError, match="giftgql keys new"):
+        await open_store(settings)
+    assert not settings.keyring_file.exists()
+    Keyring.new().write(settings.keyring_file)
+    await (await open_store(settings)).close()
+
+
+# The form of the database
+
+
+async def test_a_database_of_a_newer_version_is_refused_and_left_alone(settings: Settings) -> None:
+    await change(settings, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(DatabaseTooNew, match="newer giftgql"):
+        await open_store(settings)
+
+
+async def test_an_address_that_leads_nowhere_useful_is_said_in_a_sentence(
+    postgres: servers.PostgresServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "no.db"
+    file.write_bytes(b"this is a shopping list\n" * 100)
+    nobody = postgres.url("postgres").replace("postgres@", "nobody@")
+    option = postgres.url("postgres") + "&keepalives=1"
+    for url, said in (
+        (f"sqlite:///{file}", "file is not a database"),
+        (f"sqlite:///{tmp_path}", "unable to open database file"),
+        (postgres.url("nowhere"), 'database "nowhere" does not exist'),
+        (nobody, 'role "nobody" does not exist'),
+        (option, "keepalives"),
+    ):
+        settings = Settings(data_dir=tmp_path / "data", database_url=url, _env_file=None)
+        with pytest.raises(DatabaseUnusable, match=said):
+            await open_store(settings)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_two_processes_that_start_at_once_migrate_once_and_both_work(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    postgres = request.getfixturevalue("postgres") if kind == "postgresql" else None
+    environment = servers.environment(tmp_path, postgres.create() if postgres else "")
+    command = [sys.executable, "-m", "giftgql", "client", "add", "x", "--json"]
+    started = [
+        subprocess.Popen(command, env=environment, stdout=-1, stderr=-1, text=True, cwd=tmp_path)
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=60) for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], said
+    migrated = [errors for _, errors in said if "database migrated" in errors]
+    made_keys = [errors for _, errors in said if "new keys were made" in errors]
+    assert (len(migrated), len(made_keys)) == (1, 1)
+    ids = {json.loads(output)["client_id"] for output, _ in said}
+    listed = json.loads(giftgql(environment, "client", "list", "--json").stdout)
+    assert {each["client_id"] for each in listed} == ids
+    assert len(ids) == 3
+
+
+# Restored elsewhere
+
+
+Sync = tuple[set[str], set[str], dict[str, str]]
+
+
+async def synchronised(settings: Settings, key: str, since: dict[str, str]) -> Sync:
+    """The ids of cards and members that a synchronisation gives, and where it goes on."""
+    async with opened(settings) as store, Server.over(store) as server:
+        answer = await server.client(key).run(SYNCHRONISE, **since)
+        cards, members = answer["giftcard"], answer["member"]
+        return (
+            {each["id"] for each in cards["results"]},
+            {each["id"] for each in members["results"]},
+            {"cards": cards["until"], "members": members["until"]},
+        )
+
+
+async def a_shop(settings: Settings) -> tuple[str, str, set[str]]:
+    """A client's key, a member and three cards."""
+    async with opened(settings) as store, Server.over(store) as server:
+        key = (await factories.client(store, permissions=Permission)).client_secret
+        caller = server.client(key)
+        member = await factories.member(caller)
+        return key, member, {(await factories.card(caller))["id"] for _ in range(3)}
+
+
+async def test_data_restored_into_another_cluster_begins_a_new_epoch(settings: Settings) -> None:
+    key, member, card_ids = await a_shop(settings)
+    *found, before = await synchronised(settings, key, ANEW)
+    assert found == [card_ids, {member}]
+    # As from a cluster whose transactions were numbered far beyond this one's.
+    await change(
+        settings,
+        "UPDATE installation SET cluster = 'another'",
+        "UPDATE gift_card SET changed_in = 4000000000000",
+        "UPDATE member SET changed_in = 4000000000000",
+    )
+    async with opened(settings) as store, Server.over(store) as server:
+        refused = await server.client(key).run(SYNCHRONISE, cards=before["cards"], members=None)
+        assert (refused.code, refused.field) == ("INVALID_INPUT", "since")
+    *found, until = await synchronised(settings, key, ANEW)
+    assert found == [card_ids, {member}]
+    async with opened(settings) as store, Server.over(store) as server:
+        late = (await factories.card(server.client(key)))["id"]
+    *found, until = await synchronised(settings, key, until)
+    assert found == [{late}, set()]
+
+
+async def test_a_restart_and_a_rotation_of_keys_leave_synchronisations_be(
+    settings: Settings,
+) -> None:
+    key, _, _ = await a_shop(settings)
+    *_, until = await synchronised(settings, key, ANEW)
+    async with opened(settings) as store:
+        await rotate_keys(store)
+    *found, _ = await synchronised(settings, key, until)
+    assert found == [set(), set()]
+
+
+# Rotation of keys
+
+
+async def test_a_running_server_goes_on_when_keys_are_rotated_elsewhere(
+    settings: Settings, store: Store, admin: Client
+) -> None:
+    card = await factories.card(admin, physicalCode="ROTATED-1", physicalPin="4711")
+    pins = await verifiers(store)
+    async with opened(settings) as elsewhere:
+        assert await rotate_keys(elsewhere) == 1
+
+    found = await factories.find(admin, "rotated1")
+    assert found["giftcard"]["results"][0]["codes"][0]["code"] == "ROTATED-1"
+    assert found["giftcard"]["results"][0]["id"] == card["id"]
+    taken = await admin.run(
+        'mutation { giftcardAdd(giftcard: {physicalCode: "ROTATED 1"}) { id } }'
+    )
+    assert taken.code == "CODE_TAKEN"
+    await factories.card(admin, physicalCode="ROTATED-2")
+    found = await factories.find(admin, "ROTATED-2")
+    assert found["giftcard"]["results"][0]["codes"][0]["code"] == "ROTATED-2"
+    assert (await verifiers(store))[: len(pins)] == pins
+    assert await cipher_keys(store) == {2}
+
+
+async def verifiers(store: Store) -> list[str]:
+    async with store.read() as reading:
+        query = text("SELECT pin_verifier FROM code WHERE pin_verifier IS NOT NULL ORDER BY id")
+        return [row[0] for row in await (await reading.session.connection()).execute(query)]
+
+
+async def cipher_keys(store: Store) -> set[int]:
+    async with store.read() as reading:
+        query = text("SELECT cipher_key FROM code")
+        return {row[0] for row in await (await reading.session.connection()).execute(query)}
+
+
+async def test_rotations_at_once_come_one_after_the_other_and_lose_no_key(
+    settings: Settings, store: Store, admin: Client
+) -> None:
+    await factories.card(admin, physicalCode="SHARED-1")
+    async with opened(settings) as one, opened(settings) as two, opened(settings) as three:
+        await asyncio.gather(*(rotate_keys(each) for each in (one, two, three)))
+    ring = Keyring.read(settings.keyring_file)
+    assert (ring.primary, ring.index, set(ring.keys)) == (4, 1, {1, 2, 3, 4})
+    found = await factories.find(admin, "SHARED-1")
+    assert found["giftcard"]["results"][0]["codes"][0]["code"] == "SHARED-1"
+    await (await open_store(settings)).close()
+
+
+async def test_a_key_file_that_is_behind_the_database_is_not_rotated(
+    settings: Settings, store: Store
+) -> None:
+    old = settings.keyring_file.read_bytes()
+    await rotate_keys(store)
+    settings.keyring_file.write_bytes(old)
+    with pytest.raises(KeyringError, match="written with key 2"):
+        await rotate_keys(store)
+    assert settings.keyring_file.read_bytes() == old
+
+
+def post(server: servers.Server, query: str) -> Any:
+    headers = {"Authorization": f"Bearer {server.development_key}"}
+    return httpx.post(f"{server.url}/graphql", json={"query": query}, headers=headers).json()
+
+
+def test_keys_are_rotated_while_a_server_runs(tmp_path: Path) -> None:
+    environment = servers.environment(tmp_path)
+    with servers.serving(environment) as server:
+        add = 'mutation { giftcardAdd(giftcard: {physicalCode: "ROT-0001"}) { id } }'
+        find = '{ giftcard(code: "rot0001") { results { codes { code } } } }'
+        assert "errors" not in post(server, add)
+        done = giftgql(environment, "keys", "rotate")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "1 codes" in done.stdout
+        found = post(server, find)["data"]["giftcard"]["results"]
+        assert found == [{"codes": [{"code": "ROT-0001"}]}]
+        assert "WRONG" not in giftgql(environment, "doctor").stdout
+
+
+# Doctor
+
+
+def diagnosis(environment: dict[str, str]) -> str:
+    """What doctor finds wrong: one line, with exit code 1 and without a traceback."""
+    done = giftgql(environment, "doctor")
+    assert (done.returncode, done.stderr) == (1, "")
+    wrong = [line for line in done.stdout.splitlines() if line.startswith("WRONG ")]
+    assert len(wrong) == 1, done.stdout
+    return wrong[0]
+
+
+def test_doctor_names_the_setting_that_is_wrong(tmp_path: Path) -> None:
+    environment = servers.environment(tmp_path, GIFTGQL_LOG_LEVEL="s3cret-value")
+    said = diagnosis(environment)
+    assert said.startswith("WRONG settings: GIFTGQL_LOG_LEVEL: ")
+    assert "s3cret-value" not in said
+
+
+def test_doctor_tells_of_a_name_that_is_no_setting(tmp_path: Path) -> None:
+    environment = servers.environment(tmp_path, GIFTGQL_PRODUCTOIN="true")
+    done = giftgql(environment, "doctor")
+    assert done.returncode == 0
+    assert "no such settings: GIFTGQL_PRODUCTOIN" in done.stdout
+
+
+async def test_doctor_knows_sick_databases_and_keys(settings: Settings) -> None:
+    """One database after the other state of it; `keys.json` is put back each time."""
+    environment = servers.environment(settings.data_dir, settings.database_url)
+    keys = settings.keyring_file
+    good = keys.read_bytes()
+    assert giftgql(environment, "doctor").returncode == 0
+
+    keys.chmod(0o644)
+    assert "can be read by others. Run 'chmod 600" in diagnosis(environment)
+    keys.unlink()
+    assert "There is no key file" in diagnosis(environment)
+    Keyring.new().write(keys)
+    assert "is not this database's" in diagnosis(environment)
+    keys.write_text("{")
+    assert "is damaged" in diagnosis(environment)
+    keys.write_bytes(good)
+
+    await change(settings, "UPDATE alembic_version SET version_num = '9999'")
+    assert "newer giftgql" in diagnosis(environment)
+
+
+def test_doctor_knows_a_database_that_is_not_migrated(
+    postgres: servers.PostgresServer, tmp_path: Path
+) -> None:
+    environment = servers.environment(tmp_path, postgres.create())
+    assert "Run 'giftgql migrate'" in diagnosis(environment)
+    assert giftgql(environment, "migrate").returncode == 0
+    assert giftgql(environment, "doctor").returncode == 0
+
+
+def test_doctor_knows_a_database_that_cannot_be_reached(
+    postgres: servers.PostgresServer, tmp_path: Path
+) -> None:
+    gone = f"postgresql://postgres:s3cret@/x?host={tmp_path}"
+    for url, wanted in (
+        (gone, "cannot be reached"),
+        (postgres.url("nowhere"), 'database "nowhere" does not exist'),
+    ):
+        said = diagnosis(servers.environment(tmp_path, url))
+        assert wanted in said
+        assert "Check GIFTGQL_DATABASE_URL" in said
+        assert "s3cret" not in said
+
+
+def test_doctor_changes_nothing(tmp_path: Path) -> None:
+    environment = servers.environment(tmp_path / "data")
+    assert giftgql(environment, "doctor").returncode == 0
+    assert not (tmp_path / "data").exists()
+    production = {**environment, "GIFTGQL_PRODUCTION": "1"}
+    assert "giftgql keys new" in diagnosis(production)
