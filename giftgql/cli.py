@@ -223,9 +223,10 @@ def keys_new() -> None:
     from giftgql.vault import Keyring
 
     path = _settings().keyring_file
-    if path.exists():
+    try:
+        Keyring.new().write(path)
+    except FileExistsError:
         _fail(f"There is a key file at {path} already; it is left as it is.")
-    Keyring.new().write(path)
     typer.echo(f"New keys are in {path}. Keep a copy apart from the database's backups.")
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
+import structlog
 from sqlalchemy import (
     BigInteger,
     DateTime,
@@ -43,6 +44,8 @@ from giftgql.errors import Described, Unavailable
 from giftgql.paging import Cut
 from giftgql.settings import Settings
 from giftgql.sqlite import FileLock, OneHopConnection
+
+log = structlog.get_logger("giftgql.database")
 
 SQLModel.metadata.naming_convention = {
     "pk": "pk_%(table_name)s",
@@ -352,19 +355,28 @@ def _session(engine: AsyncEngine) -> AsyncSession:
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """A database that is busy, gone or slow is a refusal; any other failure is a bug."""
+    """A database that is busy, gone or slow is a refusal, and logged; any other failure a bug."""
     try:
         yield
-    except (PoolTimeoutError, OSError, asyncpg.InterfaceError) as error:
-        raise Unavailable("The database cannot be reached.") from error
-    except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError) as error:
-        raise Unavailable("The database cannot be reached.") from error
-    except asyncpg.InsufficientResourcesError as error:
-        raise Unavailable("The database is busy.") from error
-    except DBAPIError as error:
-        if error.connection_invalidated or _passes(error.orig):
-            raise Unavailable("The database is busy.") from error
-        raise
+    except Exception as error:
+        why = _why_unavailable(error)
+        if why is None:
+            raise
+        log.warning("database unavailable", exc_info=error)
+        raise Unavailable(why) from error
+
+
+def _why_unavailable(error: Exception) -> str | None:
+    match error:
+        case PoolTimeoutError() | OSError() | asyncpg.InterfaceError():
+            return "The database cannot be reached."
+        case asyncpg.PostgresConnectionError() | asyncpg.OperatorInterventionError():
+            return "The database cannot be reached."
+        case asyncpg.InsufficientResourcesError():
+            return "The database is busy."
+        case DBAPIError() if error.connection_invalidated or _passes(error.orig):
+            return "The database is busy."
+    return None
 
 
 _PASSING_STATES = ("08", "40", "53", "55P03", "57")

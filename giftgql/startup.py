@@ -6,7 +6,7 @@ once the second finds the work done.
 
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -72,7 +72,7 @@ async def rotate_keys(store: Store) -> int:
     async with alone(store) as tx:
         ring = Keyring.read(path)
         await installation.adopt(tx, Vault(ring))
-        ring.rotated().write(path)
+        ring.rotated().write(path, replacing=True)
         store.vault = Vault.open(path)
         await installation.adopt(tx, store.vault)
     done = 0
@@ -152,7 +152,8 @@ async def _adopt_keys(database: Database, session: AsyncSession, settings: Setti
                 f"There is no key file at {path}. In production it is not made up: run "
                 "'giftgql keys new' once, and keep a copy apart from the database's backups."
             )
-        Keyring.new().write(path)
+        with suppress(FileExistsError):  # another process has just made them
+            Keyring.new().write(path)
         log.warning("new keys were made; keep a copy apart from the database", file=str(path))
     vault = Vault.open(path)
     await installation.adopt(tx, vault)

@@ -71,8 +71,11 @@ class Keyring:
             raise KeyringError(f"The key file {path} is damaged. Put a good copy back.")
         return ring
 
-    def write(self, path: Path) -> None:
-        """Write the file, mode 0600, in one step: a crash leaves the old file or the new one."""
+    def write(self, path: Path, *, replacing: bool = False) -> None:
+        """Write the file, mode 0600, in one step: a crash leaves the old file or the new one.
+
+        Without `replacing` a file that is there stays: FileExistsError.
+        """
         content = {
             "primary": self.primary,
             "index": self.index,
@@ -84,7 +87,13 @@ class Keyring:
             json.dump(content, file, indent=2)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
+        if replacing:
+            draft.replace(path)
+        else:
+            try:
+                os.link(draft, path)
+            finally:
+                draft.unlink()
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)

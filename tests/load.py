@@ -44,11 +44,14 @@ class _Connection(asyncio.Protocol):
         self._order, self._numbers, self._taken = order, numbers, taken
         self._received = bytearray()
         self._sent_at = 0.0
-        self._deadline = time.perf_counter() + order.seconds
+        self._deadline = 0.0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+
+    def begin(self) -> None:
+        self._deadline = time.perf_counter() + self._order.seconds
         self._send()
 
     def _send(self) -> None:
@@ -91,13 +94,15 @@ async def drive(order: Order) -> Figures:
     loop = asyncio.get_running_loop()
     taken: list[float] = []
     numbers = count(order.start)
-    began = time.perf_counter()
     made = [
         await loop.create_connection(
             lambda: _Connection(order, numbers, taken), "127.0.0.1", order.port
         )
         for _ in range(order.connections)
     ]
+    began = time.perf_counter()
+    for _, protocol in made:
+        protocol.begin()
     async with asyncio.timeout(order.seconds + 20):
         await asyncio.gather(*(protocol.done for _, protocol in made))
     seconds = time.perf_counter() - began

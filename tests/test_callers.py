@@ -62,15 +62,15 @@ async def status(server: Server, token: str) -> int:
 @contextmanager
 def statements(store: Store) -> Iterator[list[str]]:
     """The SQL that readers run meanwhile."""
-    seen: list[str] = []
+    seen = list[str]()
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         seen.append(statement)
 
-    engine = store.database.reader.sync_engine
-    event.listen(engine, "before_cursor_execute", note)
+    where = (store.database.reader.sync_engine, "before_cursor_execute", note)
+    event.listen(*where)
     yield seen
-    event.remove(engine, "before_cursor_execute", note)
+    event.remove(*where)
 
 
 @pytest.fixture

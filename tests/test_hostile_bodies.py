@@ -1,5 +1,4 @@
-"""Malformed and hostile requests: each gets a clear answer, none of them a fault or a long wait,
-and no answer repeats what was sent: it may be a code."""
+"""Malformed and hostile requests: each gets a clear answer, and none repeats what was sent."""
 
 import asyncio
 import json

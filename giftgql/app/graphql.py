@@ -77,7 +77,14 @@ class GraphQLEndpoint:
             return failure(401, refusal.code, str(refusal), headers=headers, media_type=media_type)
         except Unavailable as refusal:
             wait = refusal.facts["retryAfter"]
-            return failure(503, refusal.code, str(refusal), media_type=media_type, retryAfter=wait)
+            return failure(
+                503,
+                refusal.code,
+                str(refusal),
+                headers={"Retry-After": str(wait)},
+                media_type=media_type,
+                retryAfter=wait,
+            )
         facts = request.state.log
         facts["caller"] = caller.name
         try:

@@ -112,6 +112,11 @@ class CardRepository:
         query = select(Code).where(col(Code.id).in_(code_ids))
         return (await self.session.exec(query)).all()
 
+    async def known_fingerprints(self, fingerprints: Collection[bytes]) -> frozenset[bytes]:
+        """Those of the fingerprints that are of a code, live or ended."""
+        query = select(Code.fingerprint).where(col(Code.fingerprint).in_(fingerprints))
+        return frozenset((await self.session.exec(query)).all())
+
     async def add_code(self, code: Code) -> int | None:
         """Add a code; None if its fingerprint is or was another's. Waits for a running add."""
         values = code.model_dump(exclude={"id"})
@@ -135,7 +140,7 @@ class CardRepository:
             .where(Code.cipher_key != cipher_key)
             .order_by(col(Code.id))
             .limit(at_most)
-            .with_for_update(skip_locked=True)
+            .with_for_update()
         )
         return (await self.session.exec(query)).all()
 

@@ -102,7 +102,7 @@ async def add(tx: Transaction, new: NewCard) -> CardView:
         modified_at=tx.now,
     )
     await tx.cards.add(card)
-    live = await _add_codes(tx, card, new.codes)
+    live = await _add_codes(tx, _sealed(tx, card, new.codes))
     just_set = _ids(live)
     await requests.settle(tx, new.request, _outcome(card, live, just_set))
     return (await _views(tx, [card], live=live, just_set=just_set))[0]
@@ -118,8 +118,10 @@ async def edit(tx: Transaction, change: CardChange, *, with_history: bool = Fals
     await tx.read_clock()
     owner = await _settled_owner(tx, card, change.member_id)
     await tx.cards.update(card, {**change.facts, "member_id": owner}, at=tx.now)
+    new = _sealed(tx, card, change.codes)
+    await _refuse_taken(tx, new)
     kept = await _end_codes(tx, card.id, change)
-    added = await _add_codes(tx, card, change.codes)
+    added = await _add_codes(tx, new)
     live, just_set = [*kept, *added], _ids(added)
     await requests.settle(tx, change.request, _outcome(card, live, just_set))
     views = await _views(tx, [card], live=live, just_set=just_set, with_history=with_history)
@@ -199,8 +201,9 @@ async def _by_fingerprints(
     return [found[print_] for print_ in prints]
 
 
-async def _add_codes(tx: Transaction, card: GiftCard, new: Sequence[NewCode]) -> list[Code]:
-    """Add codes in the order of their fingerprints, so that two adds cannot wait for each other."""
+def _sealed(tx: Transaction, card: GiftCard, new: Sequence[NewCode]) -> list[tuple[Code, str]]:
+    """The rows of new codes, each with the input it came from, in order of their fingerprints:
+    two adds then take what they share in one order, and cannot wait for each other."""
     assert card.id is not None
     rows = []
     for each in new:
@@ -221,13 +224,24 @@ async def _add_codes(tx: Transaction, card: GiftCard, new: Sequence[NewCode]) ->
             created_at=tx.now,
         )
         rows.append((row, each.source))
-    added = []
-    for row, name in sorted(rows, key=lambda pair: pair[0].fingerprint):
+    return sorted(rows, key=lambda pair: pair[0].fingerprint)
+
+
+async def _refuse_taken(tx: Transaction, new: Sequence[tuple[Code, str]]) -> None:
+    """Refuse codes that are there already before ending any: two cards that want each other's
+    would end their own and then wait for the other's end."""
+    taken = await tx.cards.known_fingerprints([row.fingerprint for row, _ in new]) if new else ()
+    for row, source in new:
+        if row.fingerprint in taken:
+            raise CodeTaken(source)
+
+
+async def _add_codes(tx: Transaction, new: Sequence[tuple[Code, str]]) -> list[Code]:
+    for row, source in new:
         row.id = await tx.cards.add_code(row)
         if row.id is None:
-            raise CodeTaken(name)
-        added.append(row)
-    return added
+            raise CodeTaken(source)
+    return [row for row, _ in new]
 
 
 async def _end_codes(tx: Transaction, card_id: int, change: CardChange) -> list[Code]:
