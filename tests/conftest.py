@@ -3,11 +3,15 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from giftgql.permissions import Channel, Permission
 from giftgql.settings import Settings
@@ -134,6 +138,28 @@ async def admin(client_with: MakeClient) -> Client:
 @pytest.fixture
 async def till(client_with: MakeClient) -> Client:
     return await client_with(role="till")
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds by which the memory of credentials has aged."""
+    aged = [0.0]
+    monkeypatch.setattr("giftgql.app.callers.monotonic", lambda: monotonic() + aged[0])
+    return aged
+
+
+@contextmanager
+def statements(store: Store) -> Iterator[list[str]]:
+    """The SQL that readers run meanwhile."""
+    seen = list[str]()
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        seen.append(statement)
+
+    where = (store.database.reader.sync_engine, "before_cursor_execute", note)
+    event.listen(*where)
+    yield seen
+    event.remove(*where)
 
 
 def _migrate(settings: Settings) -> None:

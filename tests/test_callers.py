@@ -2,15 +2,11 @@
 
 import asyncio
 import base64
-from collections.abc import Iterator
-from contextlib import contextmanager
-from time import monotonic
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import pytest
-from sqlalchemy import event
 from starlette.types import Message
 
 from giftgql import credentials, schema
@@ -20,7 +16,7 @@ from giftgql.clients.service import Credential
 from giftgql.permissions import Permission
 from giftgql.store import Store
 from tests.client import Answer, Client, Server
-from tests.conftest import MakeClient, SetClock
+from tests.conftest import MakeClient, SetClock, statements
 from tests.factories import card, member, member_token
 from tests.factories import client as new_client
 
@@ -59,31 +55,9 @@ async def status(server: Server, token: str) -> int:
     return (await server.client(token).run(TRIVIAL)).status
 
 
-@contextmanager
-def statements(store: Store) -> Iterator[list[str]]:
-    """The SQL that readers run meanwhile."""
-    seen = list[str]()
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    where = (store.database.reader.sync_engine, "before_cursor_execute", note)
-    event.listen(*where)
-    yield seen
-    event.remove(*where)
-
-
 @pytest.fixture
 async def shop(store: Store) -> Credential:
     return await new_client(store, roles=["shop"])
-
-
-@pytest.fixture
-def later(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The seconds by which the memory of credentials has aged."""
-    aged = [0.0]
-    monkeypatch.setattr("giftgql.app.callers.monotonic", lambda: monotonic() + aged[0])
-    return aged
 
 
 async def test_a_client_gets_a_token_by_basic_authentication(

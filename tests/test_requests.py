@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from giftgql.clients import service as clients
 from giftgql.permissions import Permission
 from giftgql.requests.service import once
 from giftgql.store import Store
@@ -287,6 +288,4 @@ def test_a_request_shows_no_code_when_it_is_printed() -> None:
 async def grant(store: Store, client_id: str, *permissions: Permission) -> None:
     """Give a client these rights and no others; a server that begins later knows no others."""
     async with store.write() as tx:
-        found = await tx.clients.find_by_public_id(client_id)
-        assert found is not None
-        found.permissions = sorted(permission.value for permission in permissions)
+        await clients.set_rights(tx, client_id, roles=(), permissions=permissions)

@@ -80,6 +80,15 @@ async def test_another_keyring_is_refused_and_nothing_is_written(
     assert settings.keyring_file.read_bytes() == given
 
 
+async def test_another_index_key_is_refused_since_a_code_could_be_issued_twice(
+    settings: Settings,
+) -> None:
+    ring = Keyring.read(settings.keyring_file).rotated()
+    Keyring(ring.primary, ring.primary, ring.keys).write(settings.keyring_file, replacing=True)
+    with pytest.raises(KeyringError, match="as the index key; this database's is 1"):
+        await open_store(settings)
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", "null", '{"primary": 1, "index": 1}', "\xff"])
 async def test_a_damaged_key_file_is_refused(settings: Settings, content: str) -> None:
     settings.keyring_file.write_bytes(content.encode("latin-1"))

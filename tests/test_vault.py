@@ -106,9 +106,31 @@ def test_a_running_server_takes_up_a_key_of_another_process(tmp_path: Path) -> N
     file = tmp_path / "keys.json"
     Keyring.new().write(file)
     running, rotating = Vault.open(file), Vault.open(file)
-    rotating.ring.rotated().write(file)
-    rotating.reload()
+    rotating.ring.rotated().write(file, replacing=True)
+    assert rotating.seal(PHYSICAL, CODE, card_id=1).cipher_key == 2
     assert opened(running, rotating.seal(PHYSICAL, CODE, card_id=1)) == CODE
+
+
+def test_a_key_file_is_not_overwritten_by_new_keys(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    Keyring.new().write(file)
+    before = file.read_bytes()
+    with pytest.raises(FileExistsError):
+        Keyring.new().write(file)
+    assert (file.read_bytes(), [each.name for each in tmp_path.iterdir()]) == (
+        before,
+        ["keys.json"],
+    )
+
+
+def test_keys_with_another_index_key_are_not_taken_up(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    ring = Keyring.new().rotated()
+    ring.write(file)
+    running = Vault.open(file)
+    Keyring(ring.primary, 2, ring.keys).write(file, replacing=True)
+    with pytest.raises(KeyringError, match="index key"):
+        running.seal(PHYSICAL, CODE, card_id=1)
 
 
 def test_keys_of_different_purposes_differ(vault: Vault) -> None:
