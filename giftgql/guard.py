@@ -26,7 +26,8 @@ NESTING = 100
 """Most selections within each other, fragments expanded: what walks them recurses."""
 
 CARD_LEVELS = 1
-"""A card's owner's cards' owners: lists in a circle multiply, so the circle is not gone round."""
+"""A member's cards are asked for once on a way, and not below a card: lists in a circle
+multiply, so the circle is not gone round."""
 
 _SATURATED = 1_000_000
 
@@ -135,7 +136,8 @@ class _Measure:
             return Size(fields=1, depth=1, roots=1)
         below = self.selection(node.selection_set, level + 1)
         looks_up = any(argument.name.value == "code" for argument in node.arguments or ())
-        card_levels = below.card_levels + node.name.value.startswith("giftcard")
+        name, card_levels = node.name.value, below.card_levels
+        card_levels += name == "giftcards" or (card_levels > 0 and name.startswith("giftcard"))
         return Size(
             fields=below.fields + 1,
             depth=below.depth + 1,

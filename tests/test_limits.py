@@ -1,6 +1,12 @@
 """Lists have an end: cards within cards, rows of a request, statements of a page."""
 
+from pathlib import Path
+
+from graphql import parse
+
+from giftgql import guard
 from giftgql.permissions import Permission
+from giftgql.settings import Settings
 from giftgql.store import Store
 from tests.client import Client, Server
 from tests.conftest import MakeClient, statements
@@ -27,6 +33,12 @@ async def test_lists_of_cards_do_not_stand_within_each_other(admin: Client, serv
     found = await admin.run("{ member { results { giftcards { results { id member { id } } } } } }")
     cards = found["member"]["results"][0]["giftcards"]["results"]
     assert cards == [{"id": made["id"], "member": {"id": owner}}]
+
+
+def test_a_field_that_is_only_named_like_a_card_is_no_level(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, _env_file=None)
+    document = "mutation { giftcardTransAdd { giftcardId giftcard { giftcardId } } }"
+    assert guard.measured(parse(document), settings) == ("giftcardTransAdd",)
 
 
 async def test_the_rows_of_all_lists_of_a_request_have_a_limit(admin: Client, store: Store) -> None:
