@@ -220,7 +220,7 @@ class Postgres(Database):
 
         async def connect(**options: Any) -> Any:
             return await asyncpg.connect(
-                settings.database_url,
+                settings.postgres_url,
                 server_settings=timeouts,
                 timeout=settings.lock_seconds,
                 **options,

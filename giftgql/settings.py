@@ -4,7 +4,7 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, field_validator
@@ -26,6 +26,8 @@ class LogTo(StrEnum):
 
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+_LIBPQ_ONLY = ("connect_timeout", "keepalives", "tcp_user_timeout", "gssencmode")
 
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
 
@@ -117,6 +119,17 @@ class Settings(BaseSettings):
         if self.database_url.startswith("sqlite:///"):
             return Path(self.database_url.removeprefix("sqlite:///"))
         return None
+
+    @cached_property
+    def postgres_url(self) -> str:
+        """The address without the options that only libpq knows and that we set otherwise."""
+        parts = urlsplit(self.database_url)
+        options = [
+            (name, value)
+            for name, value in parse_qsl(parts.query, keep_blank_values=True)
+            if not name.startswith(_LIBPQ_ONLY)
+        ]
+        return parts._replace(query=urlencode(options)).geturl()
 
     @cached_property
     def keyring_file(self) -> Path:

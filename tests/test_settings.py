@@ -48,6 +48,18 @@ def test_a_setting_left_empty_has_its_default(folder: Path) -> None:
     assert read_settings() == Settings(_env_file=None)
 
 
+def test_options_that_only_libpq_knows_are_left_out_of_the_address() -> None:
+    url = "postgresql://u:p%40ss@one:5432,two:5433/db?sslmode=require"
+    more = "&connect_timeout=10&keepalives=1&keepalives_idle=5&gssencmode=disable"
+    rest = "&target_session_attrs=read-write"
+    read = Settings(database_url=f"{url}{more}{rest}", _env_file=None)
+    assert read.postgres_url == f"{url}{rest}"
+    socket = "postgresql://postgres@/cards?host=/var/run/postgresql"
+    assert Settings(database_url=socket, _env_file=None).postgres_url == (
+        "postgresql://postgres@/cards?host=%2Fvar%2Frun%2Fpostgresql"
+    )
+
+
 def test_settings_cannot_be_changed_once_read() -> None:
     with pytest.raises(ValueError, match="frozen"):
         read_settings().production = True  # type: ignore[misc]

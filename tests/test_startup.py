@@ -120,13 +120,13 @@ async def test_an_address_that_leads_nowhere_useful_is_said_in_a_sentence(
     file = tmp_path / "no.db"
     file.write_bytes(b"this is a shopping list\n" * 100)
     nobody = postgres.url("postgres").replace("postgres@", "nobody@")
-    option = postgres.url("postgres") + "&keepalives=1"
+    option = postgres.url("postgres") + "&channel_binding=require"
     for url, said in (
         (f"sqlite:///{file}", "file is not a database"),
         (f"sqlite:///{tmp_path}", "unable to open database file"),
         (postgres.url("nowhere"), 'database "nowhere" does not exist'),
         (nobody, 'role "nobody" does not exist'),
-        (option, "keepalives"),
+        (option, "channel_binding"),
     ):
         settings = Settings(data_dir=tmp_path / "data", database_url=url, _env_file=None)
         with pytest.raises(DatabaseUnusable, match=said):
