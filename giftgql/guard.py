@@ -25,6 +25,9 @@ DEFINITIONS, DIRECTIVES = 50, 30
 NESTING = 100
 """Most selections within each other, fragments expanded: what walks them recurses."""
 
+METADATA = 5
+"""It has up to 4 KiB: asked for under thirty names it made an answer of 116 MB."""
+
 CARD_LEVELS = 1
 """A member's cards are asked for once on a way, and not below a card: lists in a circle
 multiply, so the circle is not gone round."""
@@ -44,6 +47,7 @@ class Size:
     directives: int = 0
     nesting: int = 0
     card_levels: int = 0
+    metadata: int = 0
 
     def beside(self, other: "Size") -> "Size":
         """Both selections next to each other. Counts saturate: they could grow to 3^n."""
@@ -56,6 +60,7 @@ class Size:
             min(self.directives + other.directives, _SATURATED),
             max(self.nesting, other.nesting),
             max(self.card_levels, other.card_levels),
+            min(self.metadata + other.metadata, _SATURATED),
         )
 
 
@@ -73,6 +78,7 @@ def measured(document: DocumentNode, settings: Settings) -> tuple[str, ...]:
     _limit("aliases", whole.aliases, settings.max_aliases)
     _limit("directives", whole.directives, DIRECTIVES)
     _limit("levels of cards within cards", whole.card_levels, CARD_LEVELS)
+    _limit("fields of metadata", whole.metadata, METADATA)
     _limit("look-ups by code", whole.lookups, settings.max_code_lookups)
     for node in measure.introspection:
         size = measure.selection(node.selection_set)
@@ -147,6 +153,7 @@ class _Measure:
             directives=below.directives,
             nesting=below.nesting,
             card_levels=card_levels,
+            metadata=below.metadata + (name == "metadata"),
         )
 
     def _fragment(self, name: str, level: int) -> Size:

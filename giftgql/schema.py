@@ -36,9 +36,18 @@ class Schema(strawberry.Schema):
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
     ) -> None:
         for error in errors:
-            if isinstance(error.original_error, Refusal | GraphQLError | None):
+            if isinstance(error.original_error, Refusal) or is_of_the_document(error):
                 continue  # the caller's own doing
             log.error("fault", path=error.path, exc_info=error.original_error)
+
+
+def is_of_the_document(error: GraphQLError) -> bool:
+    """Whether the document or its variables are at fault. An argument that is given null by a
+    nullable variable is found out only when its field is resolved, so it has a path."""
+    if error.path is None:
+        return bool(error.nodes) or isinstance(error.original_error, GraphQLError | None)
+    is_graphql = isinstance(error.original_error, GraphQLError | None)
+    return is_graphql and error.message.startswith("Argument '")
 
 
 def build() -> Schema:

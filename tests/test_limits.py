@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import structlog
 from graphql import parse
 
 from giftgql import guard
@@ -91,3 +92,30 @@ async def test_history_is_found_through_fragments(client_with: MakeClient) -> No
     assert answer["giftcard"]["results"] == [
         {"codeHistory": [{"code": "GC0001"}], "id": made["id"]}
     ]
+
+
+async def test_lists_that_are_not_for_the_caller_count_as_well(
+    client_with: MakeClient, admin: Client
+) -> None:
+    for _ in range(35):
+        await member(admin)
+    clerk = await client_with(role="clerk")
+    lists = " ".join(f"a{n}: giftcards(first: 1) {{ limitedByPermission }}" for n in range(29))
+    few = await clerk.run(f"{{ member(first: 20) {{ results {{ {lists} }} }} }}")
+    assert few["member"]["results"][19]["a28"] == {"limitedByPermission": True}
+    many = await clerk.run(f"{{ member(first: 35) {{ results {{ {lists} }} }} }}")
+    assert {error["extensions"]["code"] for error in many.errors} == {"OPERATION_TOO_COMPLEX"}
+
+
+async def test_metadata_is_asked_for_a_few_times_only(admin: Client) -> None:
+    for times, code in ((5, None), (6, "OPERATION_TOO_COMPLEX")):
+        names = " ".join(f"a{n}: metadata" for n in range(times))
+        assert (await admin.run(f"{{ member {{ results {{ {names} }} }} }}")).code == code
+
+
+async def test_a_clients_mistake_is_no_fault_in_the_log(admin: Client) -> None:
+    with structlog.testing.capture_logs() as lines:
+        for first in ("9" * 5_000, "1e999", "x", "null"):
+            answer = await admin.run(f"{{ giftcard(first: {first}) {{ until }} }}")
+            assert answer.code == "GRAPHQL_VALIDATION_FAILED"
+    assert [line for line in lines if line["log_level"] in ("error", "critical")] == []

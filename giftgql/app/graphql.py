@@ -16,7 +16,7 @@ from giftgql.app.bodies import BadBody, media_type_of, read_body
 from giftgql.app.responses import GRAPHQL_JSON, JSON, failure, json_response
 from giftgql.context import Context
 from giftgql.errors import ErrorCode, Refusal, Unauthenticated, Unavailable
-from giftgql.schema import Schema
+from giftgql.schema import Schema, is_of_the_document
 
 log = structlog.get_logger("giftgql.graphql")
 
@@ -200,7 +200,7 @@ def _error(error: GraphQLError, context: Context) -> dict[str, Any]:
     elif isinstance(error, GraphQLSyntaxError):
         shown["message"] = "The document is not GraphQL."
         shown["extensions"] = {"code": ErrorCode.GRAPHQL_PARSE_FAILED.value}
-    elif _is_the_document_s(error):
+    elif is_of_the_document(error):
         shown["message"] = _without_values(error.message)
         shown["extensions"] = {"code": ErrorCode.GRAPHQL_VALIDATION_FAILED.value}
     else:
@@ -214,15 +214,6 @@ def _error(error: GraphQLError, context: Context) -> dict[str, Any]:
     if error.path:
         shown["path"] = error.path
     return shown
-
-
-def _is_the_document_s(error: GraphQLError) -> bool:
-    """Whether the document or its variables are at fault. An argument that is given null by a
-    nullable variable is found out only when its field is resolved, so it has a path."""
-    if error.path is None:
-        return bool(error.nodes) or error.original_error is None
-    is_graphql = isinstance(error.original_error, GraphQLError | None)
-    return is_graphql and error.message.startswith("Argument '")
 
 
 def _without_values(message: str) -> str:

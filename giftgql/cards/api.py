@@ -34,6 +34,9 @@ from giftgql.values import (
     text,
 )
 
+LEAST_ROWS = 10
+"""What the list of a member's cards counts for at least, be it empty or not for the caller."""
+
 register("What a code is for.")(CodeType)
 register("How a code ended.")(CodeEnding)
 register("The state of a card; of several that hold, the first listed here is shown.")(CardStatus)
@@ -287,11 +290,12 @@ def _likeness(asked: CardsOf) -> tuple[int, int, bool]:
 async def giftcards(
     self: Member, info: Info, first: First = 100, skip: Skip = 0
 ) -> Results[GiftCard] | None:
-    caller, asked = info.context.caller, selected(info)
+    caller = info.context.caller
+    cut(first, skip)
+    info.context.ask_rows(max(first, LEAST_ROWS))
     if caller.member_id != self.id and not caller.may(Permission.LIST_GIFT_CARDS):
         return Results(results=[], has_more_results=False, limited_by_permission=True, until=None)
-    cut(first, skip)
-    info.context.ask_rows(first)
+    asked = selected(info)
     key = CardsOf(str(self.id), first, skip, "codeHistory" in asked)
     page, today = await info.context.load(cards_of_members, key)
     return _results(info, page, today, asked)
