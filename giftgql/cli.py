@@ -33,6 +33,10 @@ app.add_typer(client, name="client")
 app.add_typer(member, name="member")
 app.add_typer(keys, name="keys")
 
+Roles = Annotated[list[str] | None, typer.Option(help="A role; may be repeated.")]
+Permissions = Annotated[
+    list[str] | None, typer.Option(help="A single permission; may be repeated.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -95,10 +99,8 @@ def doctor() -> None:
 @client.command("add")
 def client_add(
     name: Annotated[str, typer.Argument(help="What it is; may be given twice.")],
-    role: Annotated[list[str] | None, typer.Option(help="A role; may be repeated.")] = None,
-    permission: Annotated[
-        list[str] | None, typer.Option(help="A single permission; may be repeated.")
-    ] = None,
+    role: Roles = None,
+    permission: Permissions = None,
     channel: Annotated[str, typer.Option(help="IN_STORE or ONLINE.")] = "ONLINE",
     as_json: AsJson = False,
 ) -> None:
@@ -150,10 +152,8 @@ def client_list(as_json: AsJson = False) -> None:
 @client.command("rights")
 def client_rights(
     client_id: Annotated[str, typer.Argument(help="The client's id.")],
-    role: Annotated[list[str] | None, typer.Option(help="A role; may be repeated.")] = None,
-    permission: Annotated[
-        list[str] | None, typer.Option(help="A single permission; may be repeated.")
-    ] = None,
+    role: Roles = None,
+    permission: Permissions = None,
 ) -> None:
     """Give a client these rights in place of those it has; a running server follows in seconds."""
     from giftgql.clients import service

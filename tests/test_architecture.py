@@ -328,7 +328,7 @@ def test_nothing_committed_names_a_machine_or_a_registry() -> None:
     files = [ROOT / lock for lock in LOCKS]
     files += [*(ROOT / "scripts").iterdir(), *(ROOT / ".ci").iterdir()]
     files += [ROOT / "pyproject.toml", ROOT / ".env.example", *SOURCES]
-    address = re.compile(r"https?://(?!127\.0\.0\.1|\{|localhost)|(?<!no-emit-)(?<!\w)index-url")
+    address = re.compile(r"https?://(?!127\.0\.0\.1|\{|localhost)|\bindex[-_]url\b")
     folder = re.compile(r"(?<![\w.}/)*'\"])/(?:work|root|home|tmp|usr/local|opt|mnt|Users)\b")
     for file in files:
         for number, line in enumerate(file.read_text().splitlines(), 1):

@@ -1,5 +1,8 @@
 """Rights that change while a client is known to the server."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from giftgql.app import callers
@@ -7,7 +10,7 @@ from giftgql.clients import service as clients
 from giftgql.errors import InvalidInput, NotFound
 from giftgql.permissions import Permission
 from giftgql.store import Store
-from tests import factories
+from tests import factories, servers
 from tests.client import Server
 
 TRIVIAL = "{ __typename }"
@@ -34,6 +37,22 @@ async def test_changed_rights_hold_within_seconds(
     later[0] *= 2
     assert (await caller.run(LIST)).code == "PERMISSION_DENIED"
     assert (await caller.run(TRIVIAL)).code is None
+
+
+def test_rights_are_changed_on_the_command_line_while_a_server_runs(tmp_path: Path) -> None:
+    environment = servers.environment(tmp_path)
+    with servers.serving(environment):
+        added = servers.giftgql(environment, "client", "add", "Till", "--role", "till", "--json")
+        client_id = json.loads(added.stdout)["client_id"]
+        changed = servers.giftgql(
+            environment, "client", "rights", client_id, "--permission", "ViewMembers"
+        )
+        wrong = servers.giftgql(environment, "client", "rights", client_id, "--role", "captain")
+        shown = servers.giftgql(environment, "client", "list", "--json")
+    assert (changed.returncode, wrong.returncode) == (0, 1)
+    assert "captain" in wrong.stderr
+    rights = {each["client_id"]: each for each in json.loads(shown.stdout)}[client_id]
+    assert (rights["roles"], rights["permissions"]) == ([], ["ViewMembers"])
 
 
 async def test_rights_replace_those_before_and_unknown_ones_change_nothing(store: Store) -> None:

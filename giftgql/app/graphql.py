@@ -2,7 +2,6 @@ import re
 from typing import Any
 
 import orjson
-import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -17,8 +16,6 @@ from giftgql.app.responses import GRAPHQL_JSON, JSON, failure, json_response
 from giftgql.context import Context
 from giftgql.errors import ErrorCode, Refusal, Unauthenticated, Unavailable
 from giftgql.schema import Schema, is_of_the_document
-
-log = structlog.get_logger("giftgql.graphql")
 
 MOST_ERRORS = 5
 _OPERATIONS = {OperationType.QUERY, OperationType.MUTATION}

@@ -3,7 +3,7 @@ from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.database import first_unfinished, this_transaction
-from giftgql.installation.models import ChangeCounter, Installation, KeyCheck
+from giftgql.installation.models import Installation, KeyCheck
 
 
 class InstallationRepository:
@@ -19,9 +19,6 @@ class InstallationRepository:
     async def add(self, *rows: SQLModel) -> None:
         self.session.add_all(rows)
         await self.session.flush()
-
-    async def has_counter(self) -> bool:
-        return (await self.session.exec(select(ChangeCounter))).first() is not None
 
     async def count_changes_anew(self) -> None:
         """Give every row that can be synchronised the number of this transaction."""
