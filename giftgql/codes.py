@@ -50,6 +50,11 @@ class CodeText:
         normal = self.clear.upper().translate(_DROP_SEPARATORS)
         return normal[len(normal) - min(4, len(normal) // 2) :]
 
+    @property
+    def comparable(self) -> str:
+        """The same for all ways to write a code of any type: what wrong tries are counted by."""
+        return self.clear.upper().translate(_DROP_SEPARATORS).translate(_READ_ALIKE)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CodeText) and secrets.compare_digest(self.clear, other.clear)
 

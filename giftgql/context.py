@@ -33,9 +33,22 @@ class Context:
     def read(self) -> AbstractAsyncContextManager[Reading]:
         return self.store.read(self.caller)
 
+    def reading(self) -> Reading:
+        """One that reads nothing: who is asking, when, and the settings."""
+        return Reading(self.store, self.caller, self.store.now)
+
     def write(self) -> AbstractAsyncContextManager[Transaction]:
         self._loaders.clear()  # what was read before is not to be shown after
         return self.store.write(self.caller)
+
+    async def post(self, asked: Any) -> Any:
+        """Move money: an `Asked` of the ledger, in one transaction with those of other requests.
+
+        Gives its `Result`. Refuses `UNAVAILABLE`, `IDEMPOTENCY_CONFLICT`.
+        """
+        self._loaders.clear()
+        assert self.store.poster is not None
+        return await self.store.poster.post(asked)
 
     def ask_rows(self, rows: int) -> None:
         """Count the rows that lists of this request may give. Refuses more than the limit."""

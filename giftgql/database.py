@@ -7,155 +7,35 @@ shares with the command line; all others are `query_only`.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from time import monotonic
+from typing import Any
 
+import aiosqlite
 import asyncpg
 import structlog
 from sqlalchemy import (
-    BigInteger,
-    DateTime,
-    Dialect,
-    Enum,
-    Insert,
-    Integer,
-    Select,
-    TypeDecorator,
     event,
-    func,
     text,
-    tuple_,
 )
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm.attributes import flag_modified
-from sqlalchemy.pool import AsyncAdaptedQueuePool
-from sqlalchemy.sql.functions import FunctionElement
-from sqlmodel import SQLModel, select
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from giftgql.errors import Described, Unavailable
-from giftgql.paging import Cut
+from giftgql.errors import Unavailable
 from giftgql.settings import Settings
 from giftgql.sqlite import FileLock, OneHopConnection
 
 log = structlog.get_logger("giftgql.database")
 
-SQLModel.metadata.naming_convention = {
-    "pk": "pk_%(table_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_name)s",
-    "ix": "ix_%(table_name)s_%(column_0_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-}
 
-E_ = TypeVar("E_", bound=Described)
-Select_ = TypeVar("Select_", bound=Select[Any])
-
-BigId = BigInteger().with_variant(Integer(), "sqlite")
-"""Type of a generated id: SQLite only counts up in an INTEGER column."""
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A moment. Naive values are refused on the way in; what comes out is in UTC."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a moment needs its time zone")
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-def enum_type(members: type[E_]) -> Enum:
-    """Type of a column that holds a member of a text enum, stored by value."""
-    return Enum(
-        members,
-        native_enum=False,
-        create_constraint=False,
-        length=20,
-        values_callable=lambda found: [member.value for member in found],
-    )
-
-
-class this_transaction(FunctionElement[int]):  # noqa: N801  it reads as SQL
-    """The number of the writing transaction; of two that touch one row the later one has more."""
-
-    type = BigInteger()
-    inherit_cache = True
-
-
-class first_unfinished(FunctionElement[int]):  # noqa: N801  it reads as SQL
-    """Every transaction with a smaller number has ended: what it wrote is all there is of it."""
-
-    type = BigInteger()
-    inherit_cache = True
-
-
-@compiles(this_transaction, "postgresql")
-def _this_xid(*_: Any, **__: Any) -> str:
-    return "(pg_current_xact_id()::text::bigint)"
-
-
-@compiles(first_unfinished, "postgresql")
-def _snapshot_xmin(*_: Any, **__: Any) -> str:
-    return "(pg_snapshot_xmin(pg_current_snapshot())::text::bigint)"
-
-
-@compiles(this_transaction, "sqlite")
-def _counter(*_: Any, **__: Any) -> str:
-    return "(SELECT value FROM change_counter)"
-
-
-@compiles(first_unfinished, "sqlite")
-def _above_counter(*_: Any, **__: Any) -> str:
-    return "(SELECT value + 1 FROM change_counter)"
-
-
-CHANGED_IN: dict[str, Any] = {"default": this_transaction(), "onupdate": this_transaction()}
-"""Column arguments of `changed_in`, the number of the transaction that changed a row last."""
-
-
-def insert_unless_there(session: AsyncSession, model: type[Any], *unique: str) -> Insert:
-    """An INSERT that does nothing where the columns are taken; it waits for a running one."""
-    if session.get_bind().dialect.name == "postgresql":
-        return postgresql.insert(model).on_conflict_do_nothing(index_elements=unique)
-    return sqlite.insert(model).on_conflict_do_nothing(index_elements=unique)
-
-
-async def update_row(
-    session: AsyncSession, row: SQLModel, facts: Mapping[str, Any], *, at: datetime
-) -> None:
-    """Write facts of a synchronised row. It has changed even if nothing in it is different."""
-    for name, value in {**facts, "modified_at": at}.items():
-        setattr(row, name, value)
-    flag_modified(row, "modified_at")
-    await session.flush()
-
-
-def page_query(query: Select_, model: type[Any], cut: Cut) -> Select_:
-    """Order and cut a query over a synchronised model, with one row more than the page shows."""
-    window = cut.window
-    if window is None:
-        return query.order_by(model.id).offset(cut.skip).limit(cut.first + 1)
-    query = query.where(model.changed_in < window.horizon).order_by(model.changed_in, model.id)
-    if window.after is not None:
-        query = query.where(tuple_(model.changed_in, model.id) > tuple_(*window.after))
-    return query.offset(cut.skip).limit(cut.first + 1)
+SNAPSHOTS = 2
+"""How many snapshots a process reads at once: reports must not starve the tills."""
 
 
 class AnotherServer(Exception):
@@ -167,6 +47,10 @@ class Database:
 
     reader: AsyncEngine
     writer: AsyncEngine
+
+    def __init__(self, settings: Settings) -> None:
+        self._patience = settings.lock_seconds
+        self._snapshots_free = asyncio.Semaphore(SNAPSHOTS)
 
     @staticmethod
     def of(settings: Settings) -> "Database":
@@ -192,9 +76,48 @@ class Database:
         """A session for reading, which takes a connection when it is first used."""
         return _session(self.reader)
 
-    async def now(self, session: AsyncSession) -> datetime:
-        """The database's clock, at this instant."""
+    @asynccontextmanager
+    async def snapshot(self, seconds: float) -> AsyncIterator[AsyncSession]:
+        """A session that sees one state of the database, whatever is written meanwhile.
+
+        It has a connection of its own and can change nothing. The whole block may take `seconds`;
+        what still runs then is stopped in the database too. Refuses: `UNAVAILABLE`.
+        """
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._snapshots_free.acquire()
+        except TimeoutError:
+            raise Unavailable("Other reports are running.", retry_after=10) from None
+        limit = asyncio.timeout(seconds)
+        try:
+            async with limit, translated(), self._snapshot(seconds) as session:
+                yield session
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise Unavailable(
+                f"The report was not done within {seconds:g} s (GIFTGQL_REPORT_SECONDS).",
+                retry_after=60,
+            ) from None
+        finally:
+            self._snapshots_free.release()
+
+    def _snapshot(self, seconds: float) -> AbstractAsyncContextManager[AsyncSession]:
+        """The session; when the block is left, nothing of it goes on running."""
         raise NotImplementedError
+
+    async def clock(self, session: AsyncSession) -> tuple[datetime, int]:
+        """The database's clock at this instant, and the number of the writing transaction."""
+        raise NotImplementedError
+
+    async def has_committed(self, number: int) -> bool:
+        """Whether a transaction ended well whose answer to COMMIT was lost."""
+        raise NotImplementedError
+
+    @staticmethod
+    def is_taken(error: Exception) -> bool:
+        """Whether a row was refused because another one has its key."""
+        return isinstance(error, IntegrityError)
 
     async def cluster(self, session: AsyncSession) -> str:
         """What changes when the data is restored elsewhere and transaction numbers start anew."""
@@ -208,8 +131,13 @@ class Database:
         await self.writer.dispose()
 
 
+_CLOCK = "SELECT clock_timestamp(), pg_current_xact_id()::text::bigint"
+_FATE = "SELECT pg_xact_status($1::text::xid8)"
+
+
 class Postgres(Database):
     def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
         timeouts = {
             "timezone": "UTC",
             "application_name": "giftgql",
@@ -238,6 +166,9 @@ class Postgres(Database):
         self.reader = create_async_engine(
             address, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **pool
         )
+        self._snapshots = create_async_engine(
+            address, async_creator=connect, poolclass=NullPool, hide_parameters=True
+        )
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
@@ -257,22 +188,59 @@ class Postgres(Database):
                 await connection.execute(text(statement))
             yield session
 
-    async def now(self, session: AsyncSession) -> datetime:
-        moment: datetime = (await session.exec(select(func.clock_timestamp()))).one()
-        return moment.astimezone(UTC)
+    @asynccontextmanager
+    async def _snapshot(self, seconds: float) -> AsyncIterator[AsyncSession]:
+        longest = f"{int(seconds * 1000) + 1000}ms"  # a backstop: our own clock goes first
+        async with _session(self._snapshots) as session:
+            connection = await session.connection()
+            for statement in (
+                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+                f"SET LOCAL statement_timeout = '{longest}'",
+                f"SET LOCAL idle_in_transaction_session_timeout = '{longest}'",
+                "SET LOCAL work_mem = '64MB'",
+                "SELECT 1",  # from here on it is the snapshot
+            ):
+                await connection.execute(text(statement))
+            yield session
+
+    async def clock(self, session: AsyncSession) -> tuple[datetime, int]:
+        connection = await session.connection()
+        row: Any = (await connection.exec_driver_sql(_CLOCK)).one()
+        return row[0], row[1]
+
+    async def has_committed(self, number: int) -> bool:
+        """Asks on a fresh connection, and waits while the transaction is still running there."""
+        for pause in (0.0, 0.05, 0.2, 0.5, 1.0):
+            await asyncio.sleep(pause)
+            try:
+                async with self.reading() as session:
+                    connection = await session.connection()
+                    found = await connection.exec_driver_sql(_FATE, (str(number),))
+                    fate = found.scalar_one()
+            except Unavailable:
+                continue
+            if fate != "in progress":
+                return bool(fate == "committed")
+        raise Unavailable("The database cannot be reached.")
 
     async def cluster(self, session: AsyncSession) -> str:
         query = text("SELECT system_identifier::text FROM pg_control_system()")
         return str((await (await session.connection()).execute(query)).scalar_one())
 
 
+class SteppingConnection(OneHopConnection):
+    """One whose rows are fetched as they are asked for, however many there are."""
+
+    cursor = aiosqlite.Connection.cursor  # type: ignore[assignment]
+
+
 class Sqlite(Database):
     def __init__(self, file: Path, settings: Settings) -> None:
+        super().__init__(settings)
         file.parent.mkdir(parents=True, exist_ok=True)
         self._write_lock = FileLock(file.with_name(file.name + ".write"))
         self._server_lock = FileLock(file.with_name(file.name + ".server"))
         self._writer_free = asyncio.Lock()
-        self._patience = settings.lock_seconds
 
         def engine(size: int, *pragmas: str) -> AsyncEngine:
             return create_async_engine(
@@ -290,6 +258,12 @@ class Sqlite(Database):
         event.listen(self.writer.sync_engine, "begin", _begin_immediate)
         # Two readers serve more than eight would: threads take turns in one interpreter.
         self.reader = engine(2, "query_only=ON")
+        self._snapshots = create_async_engine(
+            "sqlite+aiosqlite://",
+            async_creator=lambda: SteppingConnection.open(file, ("query_only=ON",)),
+            poolclass=NullPool,
+            hide_parameters=True,
+        )
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
@@ -325,8 +299,31 @@ class Sqlite(Database):
             await connection.execute(text("UPDATE change_counter SET value = value + 1"))
             yield session
 
-    async def now(self, session: AsyncSession) -> datetime:
-        return datetime.now(UTC)
+    @asynccontextmanager
+    async def _snapshot(self, seconds: float) -> AsyncIterator[AsyncSession]:
+        deadline = monotonic() + seconds
+
+        def is_over() -> bool:
+            return monotonic() > deadline
+
+        async with _session(self._snapshots) as session:
+            connection = await session.connection()
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert isinstance(driver, aiosqlite.Connection)
+            await driver.set_progress_handler(is_over, 100_000)
+            try:
+                await connection.execute(text("BEGIN"))
+                await connection.execute(text("SELECT value FROM change_counter"))
+                yield session
+            finally:
+                deadline = 0.0  # a statement that goes on without its caller ends now
+
+    async def clock(self, session: AsyncSession) -> tuple[datetime, int]:
+        return datetime.now(UTC), 0
+
+    async def has_committed(self, number: int) -> bool:
+        """A commit that fails has not happened: nothing stands between us and the file."""
+        return False
 
     async def cluster(self, session: AsyncSession) -> str:
         return "sqlite"

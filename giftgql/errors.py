@@ -221,3 +221,103 @@ class Unavailable(Refusal):
 
     def __init__(self, why: str = "The server is busy.", *, retry_after: int = 1) -> None:
         super().__init__(f"{why} Try again in {retry_after} s.", retryAfter=retry_after)
+
+
+class SecretInvalid(Refusal):
+    """The one answer for an unknown code and a wrong secret; it names no field for that reason."""
+
+    code = ErrorCode.SECRET_INVALID
+
+    def __init__(self) -> None:
+        super().__init__("Code, PIN or CVV are not right together.")
+
+
+class SecretLocked(Refusal):
+    code = ErrorCode.SECRET_LOCKED
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            f"Too many wrong PINs or CVVs. Try again in {retry_after} s.", retryAfter=retry_after
+        )
+
+
+class RateLimited(Refusal):
+    code = ErrorCode.RATE_LIMITED
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            f"Too many failed attempts. Try again in {retry_after} s.", retryAfter=retry_after
+        )
+
+
+class PinRequired(Refusal):
+    code = ErrorCode.PIN_REQUIRED
+    field = "pin"
+
+    def __init__(self) -> None:
+        super().__init__("This code can be used here only together with its PIN.")
+
+
+class CvvRequired(Refusal):
+    code = ErrorCode.CVV_REQUIRED
+    field = "cvv"
+
+    def __init__(self) -> None:
+        super().__init__("This card can be used only together with its CVV.")
+
+
+class AmbiguousCode(Refusal):
+    code = ErrorCode.AMBIGUOUS_CODE
+    field = "codeType"
+
+    def __init__(self) -> None:
+        super().__init__("The code exists in several types; codeType is needed.")
+
+
+class CodeExpired(Refusal):
+    code = ErrorCode.CODE_EXPIRED
+    field = "code"
+
+    def __init__(self) -> None:
+        super().__init__("The code itself has expired.")
+
+
+class InvalidAmount(Refusal):
+    code = ErrorCode.INVALID_AMOUNT
+    field = "amount"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"amount {what}.")
+
+
+class CurrencyMismatch(Refusal):
+    code = ErrorCode.CURRENCY_MISMATCH
+    field = "currency"
+
+    def __init__(self, currency: str) -> None:
+        super().__init__(f"The card's currency is {currency}.")
+
+
+class CardDisabled(Refusal):
+    code = ErrorCode.CARD_DISABLED
+    field = "id"
+
+    def __init__(self) -> None:
+        super().__init__("The card is disabled for good.")
+
+
+class TransactionNotFound(Refusal):
+    code = ErrorCode.TRANSACTION_NOT_FOUND
+    field = "id"
+
+    def __init__(self) -> None:
+        super().__init__("No transaction has this id, or it is not the caller's to end or undo.")
+
+
+class Declined(Refusal):
+    """What the rules of money declined. It is on the books, and keeps its answer under its key."""
+
+    def __init__(self, code: ErrorCode, field: str | None, sentence: str, **facts: object) -> None:
+        super().__init__(sentence, **facts)
+        self.code = code
+        self.field = field

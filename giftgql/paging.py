@@ -81,7 +81,8 @@ def cut(first: int, skip: int, window: Window | None = None) -> Cut:
 class Synchronised(Protocol):
     """A row that takes part in synchronisation."""
 
-    changed_in: int | None
+    @property
+    def changed_in(self) -> int | None: ...
 
     @property
     def id(self) -> Id | None: ...

@@ -13,12 +13,16 @@ from giftgql.documents import Documents, ReadDocument
 from giftgql.errors import ErrorCode, Refusal
 from giftgql.fields import Requires
 from giftgql.members.api import MemberMutation, MemberQuery
-from giftgql.values import SCALARS, register
+from giftgql.movements.api import MovementMutation, MovementQuery
+from giftgql.standing.api import StandingMutation
+from giftgql.values import SCALARS
 
 log = structlog.get_logger("giftgql.graphql")
 
-Query = merge_types("Query", (CardQuery, MemberQuery))
-Mutation = merge_types("Mutation", (CardMutation, MemberMutation))
+Query = merge_types("Query", (CardQuery, MovementQuery, MemberQuery))
+Mutation = merge_types(
+    "Mutation", (CardMutation, MovementMutation, StandingMutation, MemberMutation)
+)
 
 get_object_definition(Query, strict=True).description = "What can be read."
 get_object_definition(
@@ -26,7 +30,6 @@ get_object_definition(
 ).description = (
     "What can be changed. Each is a transaction of its own; a refused one leaves the others."
 )
-register("Why an operation failed: `extensions.code` of an error.")(ErrorCode)
 
 
 class Schema(strawberry.Schema):

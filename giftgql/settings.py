@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from giftgql.money import is_currency
+from giftgql.money import CEILING_MINOR, is_currency
 
 
 class LogLevel(StrEnum):
@@ -66,11 +66,29 @@ class Settings(BaseSettings):
     time_zone: str = Field("UTC", description="IANA time zone in which a day of expiry ends.")
     access_token_seconds: Seconds = Field(900, description="Life of a client's access token.")
     member_token_seconds: Seconds = Field(900, description="Life of a member's token.")
+    authorize_seconds: Seconds = Field(
+        86_400, description="How long an authorisation holds that names no time."
+    )
+    max_authorize_days: int = Field(
+        30, ge=1, le=366, description="Longest time an authorisation may hold."
+    )
+    ceiling_minor: int = Field(
+        CEILING_MINOR, ge=1, le=CEILING_MINOR, description="Largest amount and balance, in cents."
+    )
+    sweep_seconds: Seconds = Field(
+        60, description="How often ended holds and expired funds are looked for."
+    )
+    max_waiting_movements: int = Field(
+        2_000, ge=100, description="Most movements of money that wait at once."
+    )
     database_pool: int = Field(
         8, ge=1, le=100, description="Connections per process for reading, and again for writing."
     )
     lock_seconds: Seconds = Field(3, description="Longest wait for a lock or a free connection.")
     statement_seconds: Seconds = Field(5, description="Longest run of one statement (PostgreSQL).")
+    report_seconds: Seconds = Field(
+        300, description="Longest time that a report or a check of the books may take."
+    )
     body_seconds: Seconds = Field(10, description="Longest time a request's body may take to come.")
     shutdown_seconds: Seconds = Field(30, description="Time to finish requests when stopping.")
     max_body_bytes: int = Field(65_536, ge=1_024, description="Largest request body.")

@@ -17,6 +17,7 @@ from giftgql import migrations
 from giftgql.cards import service as cards
 from giftgql.database import Database
 from giftgql.installation import service as installation
+from giftgql.ledger.coalesce import Coalescer
 from giftgql.permissions import THE_SERVER
 from giftgql.settings import Settings
 from giftgql.store import Store, Transaction
@@ -52,7 +53,9 @@ async def open_store(settings: Settings, *, serving: bool = False) -> Store:
         raise
     if before != migrations.newest():
         log.info("database migrated", before=before, now=migrations.newest())
-    return Store(database, vault, settings)
+    store = Store(database, vault, settings)
+    store.poster = Coalescer(store)
+    return store
 
 
 @asynccontextmanager

@@ -7,21 +7,26 @@ used inside a write block.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from giftgql.audit.repository import AuditRepository
 from giftgql.cards.repository import CardRepository
 from giftgql.clients.repository import ClientRepository
 from giftgql.database import Database, translated
 from giftgql.installation.repository import InstallationRepository
+from giftgql.ledger.repository import LedgerRepository
 from giftgql.members.repository import MemberRepository
+from giftgql.movements.repository import MovementRepository
 from giftgql.permissions import THE_SERVER, Caller
+from giftgql.reports.repository import ReportRepository
 from giftgql.requests.repository import RequestRepository
 from giftgql.settings import Settings
 from giftgql.together import Together
+from giftgql.tries.repository import TriesRepository
 from giftgql.vault import Vault
 
 Clock = Callable[[], datetime]
@@ -67,6 +72,12 @@ class Reading:
         """The day it is in the time zone in which expiries end."""
         return self.now.astimezone(self.settings.zone).date()
 
+    def end_of(self, day: date | None) -> datetime | None:
+        """The moment after the last of a day in that time zone."""
+        if day is None:
+            return None
+        return datetime.combine(day + timedelta(days=1), time(), self.settings.zone)
+
     @cached_property
     def installation(self) -> InstallationRepository:
         return InstallationRepository(self.session)
@@ -84,16 +95,40 @@ class Reading:
         return MemberRepository(self.session)
 
     @cached_property
+    def audit(self) -> AuditRepository:
+        return AuditRepository(self.session)
+
+    @cached_property
+    def tries(self) -> TriesRepository:
+        return TriesRepository(self.session)
+
+    @cached_property
+    def ledger(self) -> LedgerRepository:
+        return LedgerRepository(self.session)
+
+    @cached_property
     def cards(self) -> CardRepository:
         return CardRepository(self.session)
+
+    @cached_property
+    def movements(self) -> MovementRepository:
+        return MovementRepository(self.session)
+
+    @cached_property
+    def reports(self) -> ReportRepository:
+        return ReportRepository(self.session)
 
 
 class Transaction(Reading):
     """A change of the database by a caller: all of it happens, or nothing."""
 
+    number = 0
+    """By which the database knows whether this transaction was committed."""
+
     async def read_clock(self) -> None:
         """Take `now` anew, after waiting for a lock: what is decided under it happens now."""
-        self.now = await self.store.now(self.session)
+        now, self.number = await self.store.database.clock(self.session)
+        self.now = self.store.clock() if self.store.clock else now
 
     async def cluster(self) -> str:
         """What changes when the data is restored elsewhere and transaction numbers start anew."""
@@ -101,6 +136,14 @@ class Transaction(Reading):
 
 
 Batch = Callable[[Reading, Sequence[Key]], Awaitable[Sequence[Value]]]
+
+
+class Poster(Protocol):
+    """What posts movements of money, together with those of others; `startup` puts it here."""
+
+    async def post(self, asked: Any) -> Any: ...
+
+    async def close(self) -> None: ...
 
 
 class Store:
@@ -111,19 +154,28 @@ class Store:
         self.vault = vault
         self.settings = settings
         self.clock: Clock | None = None
+        self.poster: Poster | None = None
         self._together: dict[Any, Together[Any, Any]] = {}
 
-    async def now(self, session: AsyncSession) -> datetime:
-        return self.clock() if self.clock else await self.database.now(session)
+    @property
+    def now(self) -> datetime:
+        """This machine's clock, for what is only shown. What is decided goes by the database's."""
+        return self.clock() if self.clock else datetime.now(UTC)
 
     @asynccontextmanager
     async def read(self, caller: Caller = THE_SERVER) -> AsyncIterator[Reading]:
-        reading = Reading(self, caller, self.clock() if self.clock else datetime.now(UTC))
+        reading = Reading(self, caller, self.now)
         async with translated():
             try:
                 yield reading
             finally:
                 await reading.close()
+
+    @asynccontextmanager
+    async def snapshot(self, caller: Caller = THE_SERVER) -> AsyncIterator[Reading]:
+        """A reading of one state of the database, for reports; it has a time limit of its own."""
+        async with self.database.snapshot(self.settings.report_seconds) as session:
+            yield Reading(self, caller, self.now, session)
 
     async def together(self, batch: "Batch[Key, Value]", key: Key) -> Value:
         if batch not in self._together:
@@ -137,10 +189,19 @@ class Store:
         return value
 
     @asynccontextmanager
-    async def write(self, caller: Caller = THE_SERVER) -> AsyncIterator[Transaction]:
+    async def write(
+        self, caller: Caller = THE_SERVER, *, reads_clock: bool = True
+    ) -> AsyncIterator[Transaction]:
+        """A transaction. With `reads_clock=False` its `now` is not the database's before
+        `read_clock`, which saves a statement where locks are waited for anyway."""
         async with self.database.writing() as session:
-            yield Transaction(self, caller, await self.now(session), session)
+            tx = Transaction(self, caller, self.now, session)
+            if reads_clock:
+                await tx.read_clock()
+            yield tx
 
     async def close(self) -> None:
+        if self.poster is not None:
+            await self.poster.close()
         self.vault.close()
         await self.database.close()

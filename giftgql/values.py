@@ -9,7 +9,8 @@ from strawberry.types.base import get_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.scalar import ScalarDefinition
 
-from giftgql.errors import Described, InvalidInput
+from giftgql.codes import CodeType
+from giftgql.errors import Described, ErrorCode, InvalidInput
 from giftgql.money import Money
 from giftgql.paging import FURTHEST_SKIP, LARGEST_PAGE
 
@@ -71,6 +72,10 @@ def register(description: str) -> Callable[[EnumClass], EnumClass]:
     return decorate
 
 
+register("What a code is for.")(CodeType)
+register("Why an operation failed: `extensions.code` of an error.")(ErrorCode)
+
+
 def secret_input(description: str) -> Callable[[Input], Input]:
     """An input type that may hold codes or PINs: printing it shows its name and nothing else."""
 
@@ -128,9 +133,10 @@ def metadata(value: JSONObject, field: str = "metadata") -> dict[str, Any]:
 def record_id(value: strawberry.ID) -> int | None:
     """The number in an ID; None where there can be no record of it."""
     digits = str(value)
-    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 18):
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 19):
         return None
-    return int(digits)
+    number = int(digits)
+    return number if number < 2**63 else None
 
 
 def _check_json(value: object, field: str, depth: int) -> None:

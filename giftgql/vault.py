@@ -1,4 +1,4 @@
-"""Secrets at rest: the keyring, codes sealed and fingerprinted, PINs hashed.
+"""Secrets at rest: the keyring, codes sealed and fingerprinted, PINs and CVVs hashed.
 
 One file holds the keys, apart from the database: a stolen dump shows balances and last digits,
 nothing else. Every purpose has its own key, derived from a ring key by HKDF. `primary` seals
@@ -6,32 +6,31 @@ codes and peppers PINs and can be rotated online; `index` makes fingerprints, by
 looked up and kept unique, so there is one at a time.
 """
 
-import asyncio
 import hashlib
 import hmac
 import json
 import os
-import re
 import secrets
 from base64 import b64decode, b64encode
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-import argon2
+from argon2.exceptions import InvalidHashError, VerificationError
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from giftgql.codes import CodeText, CodeType, normalise
-from giftgql.errors import InvalidInput, Unavailable
+from giftgql.errors import InvalidInput
+from giftgql.pins import Pins, valid_cvv, valid_pin
 
-PIN_THREADS = 4
-PINS_WAITING = 1_000
-_PIN = re.compile(r"[0-9]{4,12}")
+__all__ = ["Keyring", "KeyringError", "Sealed", "Vault", "valid_cvv", "valid_pin"]
+
 _NONCE_BYTES = 12
+_HMAC = "$hmac$"
+_ALTERED = "A stored verifier cannot be read: its row was altered."
 
 
 class KeyringError(Exception):
@@ -119,16 +118,14 @@ class Vault:
         self.ring = ring
         self._path = path
         self._read_at = _changed_at(path)
-        self._threads = ThreadPoolExecutor(PIN_THREADS, thread_name_prefix="pin")
-        self._pins_waiting = 0
-        self._argon2 = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+        self._pins = Pins()
 
     @classmethod
     def open(cls, path: Path) -> "Vault":
         return cls(Keyring.read(path), path)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._pins.close()
 
     # Codes
 
@@ -168,28 +165,80 @@ class Vault:
             return None
         return self._hmac(self.ring.index, "index", kind.value.encode(), text.encode())
 
-    # PINs
+    # PINs and CVVs: `<key id>$argon2id$…`, a CVV at first `<key id>$hmac$<hex>`
 
     async def hash_pin(self, kind: CodeType, code: CodeText, pin: str) -> str:
-        """The verifier of a PIN, `<key id>$<argon2id>`. Takes 45 ms of a thread: call it outside
-        of transactions. Refuses with `UNAVAILABLE` when 1,000 are waiting."""
+        """The verifier of a PIN. Takes 45 ms of a thread: call it outside of transactions.
+        Refuses with `UNAVAILABLE` when 1,000 are waiting."""
         self._keep_up()
         kid = self.ring.primary
-        prepared = self._prepared_pin(kid, kind, code, pin)
-        if self._pins_waiting >= PINS_WAITING:
-            raise Unavailable("Too many PINs are being set.", retry_after=5)
-        self._pins_waiting += 1
-        try:
-            loop = asyncio.get_running_loop()
-            verifier = await loop.run_in_executor(self._threads, self._argon2.hash, prepared)
-        finally:
-            self._pins_waiting -= 1
-        return f"{kid}{verifier}"
+        return f"{kid}{await self._pins.hash(self._prepared(kid, 'pin', kind, code, pin))}"
 
-    def _prepared_pin(self, kid: int, kind: CodeType, code: CodeText, pin: str) -> bytes:
-        """A PIN has no entropy: what argon2 sees is keyed, and bound to the PIN's own code."""
+    async def verify_pin(
+        self, kind: CodeType, code: CodeText, pin: str, verifier: str | None
+    ) -> bool:
+        """Whether it is the code's PIN. None, of an unknown code or one without PIN, takes just
+        as long. Refuses with `UNAVAILABLE` when too many are being checked."""
+        kid, stored = self._parted(verifier)
+        return await self._matches(self._prepared(kid, "pin", kind, code, pin), stored)
+
+    def hash_cvv(self, kind: CodeType, code: CodeText, cvv: str) -> str:
+        """The verifier of a CVV in its quick form, for imports of a million."""
+        self._keep_up()
+        kid = self.ring.primary
+        return f"{kid}{_HMAC}{self._prepared(kid, 'cvv', kind, code, cvv).hex()}"
+
+    async def harden_cvv(self, kind: CodeType, code: CodeText, cvv: str) -> str:
+        """The verifier of a CVV in its slow form, which replaces the quick one when it has first
+        been right. Like `hash_pin`."""
+        self._keep_up()
+        kid = self.ring.primary
+        return f"{kid}{await self._pins.hash(self._prepared(kid, 'cvv', kind, code, cvv))}"
+
+    async def verify_cvv(
+        self, kind: CodeType, code: CodeText, cvv: str, verifier: str | None
+    ) -> bool:
+        """Whether it is the code's CVV. Both forms and None take equally long, as a PIN does."""
+        kid, stored = self._parted(verifier)
+        prepared = self._prepared(kid, "cvv", kind, code, cvv)
+        if stored is None or not stored.startswith(_HMAC):
+            return await self._matches(prepared, stored)
+        await self._pins.matches(prepared, None)
+        given = f"{_HMAC}{prepared.hex()}"
+        return hmac.compare_digest(given.encode(), stored.encode())
+
+    def needs_new_pepper(self, verifier: str) -> bool:
+        """Whether the verifier was made with a key that is no longer the primary one."""
+        self._keep_up()
+        return self._parted(verifier)[0] != self.ring.primary
+
+    def _parted(self, verifier: str | None) -> tuple[int, str | None]:
+        """The key of a verifier and what was made with it; for None what a new one would have."""
+        if verifier is None:
+            return self.ring.primary, None
+        kid, mark, stored = verifier.partition("$")
+        if not (kid.isdecimal() and mark):
+            raise KeyringError(_ALTERED)
+        return int(kid), mark + stored
+
+    async def _matches(self, prepared: bytes, stored: str | None) -> bool:
+        try:
+            return await self._pins.matches(prepared, stored)
+        except (VerificationError, InvalidHashError):
+            raise KeyringError(_ALTERED) from None
+
+    def _prepared(
+        self, kid: int, purpose: str, kind: CodeType, code: CodeText, secret: str
+    ) -> bytes:
+        """Few digits have no entropy: what is stored is keyed, and bound to the secret's code."""
         text = normalise(kind, code) or ""
-        return self._hmac(kid, "pin", kind.value.encode(), text.encode(), pin.encode())
+        return self._hmac(kid, purpose, kind.value.encode(), text.encode(), secret.encode())
+
+    # Tries
+
+    def try_subject(self, *parts: bytes) -> bytes:
+        """What failures are counted under: mistyped codes must not pile up in clear."""
+        return self._hmac(self.ring.index, "try", *parts)
 
     # Requests
 
@@ -239,13 +288,6 @@ def _changed_at(path: Path | None) -> int:
         return path.stat().st_mtime_ns if path else 0
     except FileNotFoundError:
         return 0
-
-
-def valid_pin(pin: str, field: str) -> str:
-    """A PIN: 4 to 12 digits."""
-    if not _PIN.fullmatch(pin):
-        raise InvalidInput(field, "must be 4 to 12 digits")
-    return pin
 
 
 def _bound_to(kind: CodeType, card_id: int, fingerprint: bytes) -> bytes:

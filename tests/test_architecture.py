@@ -14,7 +14,18 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "giftgql"
 
-FEATURES = ("installation", "requests", "clients", "members", "cards")
+FEATURES = (
+    "installation",
+    "requests",
+    "clients",
+    "members",
+    "audit",
+    "tries",
+    "ledger",
+    "cards",
+    "movements",
+    "reports",
+)
 """In their order: each may know those before it."""
 
 LAYERS = {"models": 0, "repository": 1, "service": 2, "inputs": 3, "api": 4}

@@ -11,7 +11,7 @@ from giftgql.cards import service
 from giftgql.cards.inputs import GiftcardAddInput, GiftcardEditInput
 from giftgql.cards.models import CardStatus, CodeEnding
 from giftgql.cards.repository import Criteria
-from giftgql.cards.service import CardView
+from giftgql.cards.views import CardView
 from giftgql.cards.visibility import SeenCode, usable_by
 from giftgql.codes import CodeType
 from giftgql.context import Context, Info
@@ -37,7 +37,6 @@ from giftgql.values import (
 LEAST_ROWS = 10
 """What the list of a member's cards counts for at least, be it empty or not for the caller."""
 
-register("What a code is for.")(CodeType)
 register("How a code ended.")(CodeEnding)
 register("The state of a card; of several that hold, the first listed here is shown.")(CardStatus)
 
@@ -79,7 +78,16 @@ class GiftCard:
     member_id: strawberry.ID | None = strawberry.field(description="The owner's id.")
     currency: str = strawberry.field(description="ISO 4217 code of the balance's currency.")
     status: CardStatus = strawberry.field(description="The state of the card.")
-    balance: Money = strawberry.field(description="What is available.")
+    balance: Money = strawberry.field(
+        description="What is available: posted, not held, and not expired."
+    )
+    held: Money = strawberry.field(description="What authorisations reserve, beside the balance.")
+    lifetime_total: Money = strawberry.field(description="All that was ever added.")
+    redeemed: Money = strawberry.field(description="What was used, less refunds of it.")
+    subtracted: Money = strawberry.field(
+        description="What else left the card: expired, transferred, corrected, taken back. "
+        "`lifetimeTotal` - `redeemed` - `subtracted` is what is on the books."
+    )
     expires_on: date | None = strawberry.field(
         description="Last day of the funds, in the server's time zone; null if they do not expire."
     )
@@ -106,20 +114,28 @@ class GiftCard:
         return await info.context.load(members_by_id, str(self.member_id))
 
     @classmethod
-    def of(cls, view: CardView, today: date, caller: Caller) -> "GiftCard":
-        card, is_staff = view.card, caller.member_id is None
+    def of(cls, view: CardView, caller: Caller) -> "GiftCard":
+        card, account, is_staff = view.card, view.account, caller.member_id is None
+
+        def money(minor: int) -> Money:
+            return Money(minor, account.currency)
+
         details = card.details if is_staff else None
         return cls(
             id=strawberry.ID(str(card.id)),
             member_id=None if card.member_id is None else strawberry.ID(card.member_id),
             currency=card.currency,
-            status=card.status(today),
-            balance=Money(0, card.currency),
+            status=view.status,
+            balance=money(view.balance),
+            held=money(view.held),
+            lifetime_total=money(account.lifetime),
+            redeemed=money(account.redeemed),
+            subtracted=money(account.lifetime - account.redeemed - account.posted),
             expires_on=card.expires_on,
             note=card.note if is_staff else None,
             metadata=None if details is None else JSONObject(details),
             created_at=card.created_at,
-            modified_at=card.modified_at,
+            modified_at=account.modified_at,
             codes=[Code.of(code) for code in view.codes],
             code_history=[Code.of(code) for code in view.history],
         )
@@ -198,7 +214,7 @@ class CardMutation:
         async with info.context.write() as tx:
             view = await service.add(tx, new)
         info.context.replayed |= view.is_replayed
-        return GiftCard.of(view, tx.today, info.context.caller)
+        return GiftCard.of(view, info.context.caller)
 
     @mutation(
         requires=Permission.EDIT_GIFT_CARD,
@@ -215,7 +231,7 @@ class CardMutation:
         async with info.context.write() as tx:
             view = await service.edit(tx, change, with_history=with_history)
         info.context.replayed |= view.is_replayed
-        return GiftCard.of(view, tx.today, info.context.caller)
+        return GiftCard.of(view, info.context.caller)
 
 
 async def _found(
@@ -230,7 +246,7 @@ async def _found(
             reading, presented, code_type, with_history="codeHistory" in asked
         )
     page = Page(views[skip : skip + first], len(views) > skip + first)
-    return _results(info, page, reading.today, asked)
+    return _results(info, page, asked)
 
 
 async def _listed(
@@ -247,7 +263,14 @@ async def _listed(
             since=since,
             with_history="codeHistory" in asked,
         )
-    return _results(info, page, reading.today, asked)
+    return _results(info, page, asked)
+
+
+async def cards_by_ids(context: Context, card_ids: Sequence[int]) -> list[CardView]:
+    """A batch for `Context.load`: cards that are there."""
+    async with context.read() as reading:
+        found = await service.by_ids(reading, card_ids)
+    return [found[each] for each in card_ids]
 
 
 @dataclass(frozen=True)
@@ -260,9 +283,7 @@ class CardsOf:
     with_history: bool
 
 
-async def cards_of_members(
-    context: Context, asked: Sequence[CardsOf]
-) -> list[tuple[Page[CardView], date]]:
+async def cards_of_members(context: Context, asked: Sequence[CardsOf]) -> list[Page[CardView]]:
     """A batch for `Context.load`: in one reading, members who are asked alike together."""
     pages: dict[CardsOf, Page[CardView]] = {}
     alike = groupby(sorted(asked, key=_likeness), key=_likeness)
@@ -277,7 +298,7 @@ async def cards_of_members(
             )
             for member_id, page in of_members.items():
                 pages[CardsOf(member_id, first, skip, with_history)] = page
-    return [(pages[each], reading.today) for each in asked]
+    return [pages[each] for each in asked]
 
 
 def _likeness(asked: CardsOf) -> tuple[int, int, bool]:
@@ -297,17 +318,15 @@ async def giftcards(
         return Results(results=[], has_more_results=False, limited_by_permission=True, until=None)
     asked = selected(info)
     key = CardsOf(str(self.id), first, skip, "codeHistory" in asked)
-    page, today = await info.context.load(cards_of_members, key)
-    return _results(info, page, today, asked)
+    page = await info.context.load(cards_of_members, key)
+    return _results(info, page, asked)
 
 
-def _results(
-    info: Info, page: Page[CardView], today: date, asked: frozenset[str]
-) -> Results[GiftCard] | None:
+def _results(info: Info, page: Page[CardView], asked: frozenset[str]) -> Results[GiftCard] | None:
     hides_owner = "member" in asked and not info.context.caller.may(Permission.VIEW_MEMBERS)
     caller = info.context.caller
     return Results(
-        results=[GiftCard.of(view, today, caller) for view in page.rows],
+        results=[GiftCard.of(view, caller) for view in page.rows],
         has_more_results=page.has_more,
         limited_by_permission=any(
             view.is_limited or (hides_owner and view.card.member_id not in (None, caller.member_id))

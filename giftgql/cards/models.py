@@ -1,12 +1,13 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, column
+from sqlalchemy import JSON, CheckConstraint, Index, column
 from sqlmodel import Field, SQLModel
 
 from giftgql.codes import CodeType
-from giftgql.database import CHANGED_IN, BigId, UtcDateTime, enum_type
+from giftgql.columns import BigId, UtcDateTime, enum_type
 from giftgql.errors import Described
+from giftgql.ledger.models import Account
 
 
 class CardStatus(Described):
@@ -24,13 +25,11 @@ class CodeEnding(Described):
 
 
 class GiftCard(SQLModel, table=True):
-    """A balance that is reached through codes. `expires_on` is the last day of its funds."""
+    """What a retailer knows of a card. Its money, and what stops it, stand on the ledger's
+    account of the same id. `expires_on` is the last day of its funds."""
 
     __tablename__ = "gift_card"
-    __table_args__ = (
-        Index("ix_gift_card_changed_in", "changed_in", "id"),
-        {"sqlite_autoincrement": True},
-    )
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
     member_id: str | None = Field(default=None, foreign_key="member.id", index=True, max_length=64)
@@ -40,15 +39,6 @@ class GiftCard(SQLModel, table=True):
     # "metadata" is taken by SQLAlchemy.
     details: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     created_at: datetime = Field(sa_type=UtcDateTime)
-    modified_at: datetime = Field(sa_type=UtcDateTime)
-    changed_in: int | None = Field(
-        default=None, sa_type=BigInteger, nullable=False, sa_column_kwargs=CHANGED_IN
-    )
-
-    def status(self, today: date) -> CardStatus:
-        if self.expires_on is not None and self.expires_on < today:
-            return CardStatus.EXPIRED
-        return CardStatus.NOT_ACTIVATED
 
 
 class Code(SQLModel, table=True):
@@ -76,7 +66,21 @@ class Code(SQLModel, table=True):
     cipher_key: int = Field(index=True)
     last_four: str = Field(max_length=4, index=True)
     pin_verifier: str | None = Field(default=None, max_length=200, repr=False)
+    cvv_verifier: str | None = Field(default=None, max_length=200, repr=False)
     expires_on: date | None = None
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     ending: CodeEnding | None = Field(default=None, sa_type=enum_type(CodeEnding))
+
+
+def shown_status(account: Account, now: datetime) -> CardStatus:
+    """The status a card is shown with: of several that hold, the first."""
+    if account.closed:
+        return CardStatus.DISABLED
+    if account.blocked:
+        return CardStatus.BLOCKED
+    if account.valid_until is not None and account.valid_until <= now:
+        return CardStatus.EXPIRED
+    if account.lifetime == 0:
+        return CardStatus.NOT_ACTIVATED
+    return CardStatus.ACTIVATED if account.posted else CardStatus.REDEEMED

@@ -3,15 +3,17 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, true, update
+from sqlalchemy import ColumnElement, and_, bindparam, false, func, or_, update
+from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.cards.models import CardStatus, Code, CodeEnding, GiftCard
 from giftgql.codes import CodeType
-from giftgql.database import insert_unless_there, page_query, update_row
+from giftgql.ledger.models import Account
 from giftgql.paging import Cut
+from giftgql.rows import Rows, insert_unless_there, page_query
 
 
 @dataclass(frozen=True)
@@ -40,24 +42,32 @@ class CardRepository:
     async def get(self, card_id: int) -> GiftCard | None:
         return await self.session.get(GiftCard, card_id)
 
-    async def lock(self, card_id: int) -> GiftCard | None:
-        query = select(GiftCard).where(GiftCard.id == card_id).with_for_update()
-        return (await self.session.exec(query)).first()
+    async def by_ids(self, card_ids: Collection[int]) -> Sequence[GiftCard]:
+        query = select(GiftCard).where(col(GiftCard.id).in_(card_ids))
+        return (await self.session.exec(query)).all()
 
-    async def update(self, card: GiftCard, facts: Mapping[str, Any], *, at: datetime) -> None:
-        """Write facts of a card, which has changed even if they are the same."""
-        await update_row(self.session, card, facts, at=at)
+    async def update(self, card: GiftCard, facts: Mapping[str, Any]) -> None:
+        for name, value in facts.items():
+            setattr(card, name, value)
+        await self.session.flush()
 
     async def find_by_fingerprints(
         self, fingerprints: Collection[bytes]
-    ) -> Sequence[tuple[bytes, GiftCard, Code]]:
+    ) -> Sequence[tuple[bytes, GiftCard, Account, Code]]:
         """The cards with a live code of these fingerprints, each with each of its live codes."""
         found = await self.session.exec(_BY_FINGERPRINT, params={"fingerprints": fingerprints})
         return found.all()
 
-    async def page(self, cut: Cut, criteria: Criteria, today: date) -> Sequence[GiftCard]:
+    async def presented(self, fingerprints: Collection[bytes]) -> Rows:
+        """Of each live code of these fingerprints what its use depends on; see `_PRESENTED`."""
+        query = _PRESENTED.where(col(Code.fingerprint).in_(fingerprints))
+        return [tuple(row) for row in (await self.session.execute(query)).all()]
+
+    async def page(
+        self, cut: Cut, criteria: Criteria, now: datetime
+    ) -> Sequence[tuple[GiftCard, Account]]:
         """One row more than the page shows."""
-        query = select(GiftCard)
+        query = select(GiftCard, Account).join(Account, col(Account.id) == GiftCard.id)
         if criteria.card_id is not None:
             query = query.where(GiftCard.id == criteria.card_id)
         if criteria.member_id is not None:
@@ -72,10 +82,12 @@ class CardRepository:
             )
             query = query.where(col(GiftCard.id).in_(with_code))
         if criteria.status is not None:
-            query = query.where(_has_status(criteria.status, today))
-        return (await self.session.exec(page_query(query, GiftCard, cut))).all()
+            query = query.where(has_status(criteria.status, now))
+        return (await self.session.exec(page_query(query, Account, cut))).all()
 
-    async def page_of_each(self, cut: Cut, member_ids: Collection[str]) -> Sequence[GiftCard]:
+    async def page_of_each(
+        self, cut: Cut, member_ids: Collection[str]
+    ) -> Sequence[tuple[GiftCard, Account]]:
         """The same page of each member's cards, with one row more than it shows."""
         place = func.row_number().over(
             partition_by=col(GiftCard.member_id), order_by=col(GiftCard.id)
@@ -87,7 +99,8 @@ class CardRepository:
         )
         card = aliased(GiftCard, ranked)
         shown = ranked.c.place.between(cut.skip + 1, cut.skip + cut.first + 1)
-        return (await self.session.exec(select(card).where(shown).order_by(col(card.id)))).all()
+        query = select(card, Account).join(Account, col(Account.id) == card.id)
+        return (await self.session.exec(query.where(shown).order_by(col(card.id)))).all()
 
     async def live_codes(self, card_ids: Collection[int]) -> Sequence[Code]:
         query = select(Code).where(col(Code.card_id).in_(card_ids), col(Code.ended_at).is_(None))
@@ -145,21 +158,32 @@ class CardRepository:
         return (await self.session.exec(query)).all()
 
 
-def _has_status(status: CardStatus, today: date) -> ColumnElement[bool]:
-    expired = col(GiftCard.expires_on) < today
+def has_status(status: CardStatus, now: datetime) -> ColumnElement[bool]:
+    """Whether an account makes its card be shown with this status: `CardStatus.of`, in SQL."""
+    blocked, closed = col(Account.blocked), col(Account.closed)
+    expired = func.coalesce(col(Account.valid_until) <= now, false())
+    posted, lifetime = col(Account.posted), col(Account.lifetime)
+    stopped = or_(closed, blocked, expired)
     match status:
+        case CardStatus.DISABLED:
+            return and_(closed)
+        case CardStatus.BLOCKED:
+            return and_(blocked, ~closed)
         case CardStatus.EXPIRED:
-            return expired
+            return and_(expired, ~closed, ~blocked)
         case CardStatus.NOT_ACTIVATED:
-            return col(GiftCard.expires_on).is_(None) | ~expired
-        case _:
-            return ~true()
+            return and_(lifetime == 0, ~stopped)
+        case CardStatus.REDEEMED:
+            return and_(posted == 0, lifetime > 0, ~stopped)
+        case CardStatus.ACTIVATED:
+            return and_(posted > 0, ~stopped)
 
 
 _given = aliased(Code)
 _BY_FINGERPRINT = (
-    select(_given.fingerprint, GiftCard, Code)
+    select(_given.fingerprint, GiftCard, Account, Code)
     .join_from(GiftCard, _given, col(_given.card_id) == GiftCard.id)
+    .join(Account, col(Account.id) == GiftCard.id)
     .join(Code, col(Code.card_id) == GiftCard.id)
     .where(
         col(_given.fingerprint).in_(bindparam("fingerprints", expanding=True)),
@@ -167,4 +191,19 @@ _BY_FINGERPRINT = (
         col(Code.ended_at).is_(None),
     )
     .order_by(col(GiftCard.id))
+)
+_PRESENTED: Any = (
+    sql_select(
+        col(Code.fingerprint),
+        col(Code.id),
+        col(Code.card_id),
+        col(Code.kind),
+        col(Code.expires_on),
+        col(Code.pin_verifier),
+        col(Code.cvv_verifier),
+        col(Account.currency),
+        col(Account.revision),
+    )
+    .join(Account, col(Account.id) == Code.card_id)
+    .where(col(Code.ended_at).is_(None))
 )

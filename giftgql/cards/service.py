@@ -1,13 +1,14 @@
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from giftgql import codes
 from giftgql.cards.models import Code, CodeEnding, GiftCard
 from giftgql.cards.repository import Criteria
-from giftgql.cards.visibility import USE, SeenCode, seen_by, usable_by
+from giftgql.cards.views import CardView, ids, unseal, views
+from giftgql.cards.visibility import USE, usable_by
 from giftgql.codes import CodeText, CodeType
 from giftgql.errors import (
     CodeTaken,
@@ -19,13 +20,12 @@ from giftgql.errors import (
     PermissionDenied,
 )
 from giftgql.installation import service as installation
+from giftgql.ledger import service as ledger
+from giftgql.ledger.models import Account
 from giftgql.paging import Page, cut, page_of
 from giftgql.requests import service as requests
 from giftgql.requests.service import Once
 from giftgql.store import Reading, Transaction
-
-HISTORY = 100
-"""How many ended codes of a card are shown, newest first."""
 
 ROTATION_BATCH = 500
 
@@ -35,7 +35,6 @@ _EXPIRES_SOURCE = {
     CodeType.EXTERNAL: "externalExpiresOn",
     CodeType.DIGITAL: "expiresOn",
 }
-_ORDER = {kind: place for place, kind in enumerate(CodeType)}
 
 
 @dataclass(frozen=True)
@@ -74,17 +73,6 @@ class CardChange:
     request: Once | None = None
 
 
-@dataclass(frozen=True)
-class CardView:
-    """A card as one caller may see it; `is_limited` where codes were left out."""
-
-    card: GiftCard
-    codes: Sequence[SeenCode]
-    history: Sequence[SeenCode] = ()
-    is_limited: bool = False
-    is_replayed: bool = False
-
-
 async def add(tx: Transaction, new: NewCard) -> CardView:
     """Make a card with its codes: balance zero, not activated. With a key, once."""
     if (done := await requests.claim(tx, new.request)) is not None:
@@ -99,33 +87,40 @@ async def add(tx: Transaction, new: NewCard) -> CardView:
         note=new.note,
         details=new.details,
         created_at=tx.now,
-        modified_at=tx.now,
     )
-    await tx.cards.add(card)
+    card_id = await tx.cards.add(card)
+    account = await ledger.open_account(
+        tx, card_id, new.currency, valid_until=tx.end_of(new.expires_on)
+    )
     live = await _add_codes(tx, _sealed(tx, card, new.codes))
-    just_set = _ids(live)
-    await requests.settle(tx, new.request, _outcome(card, live, just_set))
-    return (await _views(tx, [card], live=live, just_set=just_set))[0]
+    just_set = ids(live)
+    await requests.settle(tx, new.request, _outcome(card, account, live, just_set))
+    return (await views(tx, [(card, account)], live=live, just_set=just_set))[0]
 
 
 async def edit(tx: Transaction, change: CardChange, *, with_history: bool = False) -> CardView:
-    """Add, replace and revoke codes of a card. Ended codes stop working at once."""
+    """Add, replace and revoke codes of a card. Ended codes stop working at once: the card's
+    account is locked, so that no money moves through them from now on."""
+    funds = await ledger.lock(tx, change.card_id)
     if (done := await requests.claim(tx, change.request)) is not None:
         return await _replayed(tx, done, with_history=with_history)
-    card = await tx.cards.lock(change.card_id)
-    if card is None or card.id is None:
+    card = await tx.cards.get(change.card_id)
+    if funds is None or card is None:
         raise NotFound("id", "gift card")
-    await tx.read_clock()
     owner = await _settled_owner(tx, card, change.member_id)
-    await tx.cards.update(card, {**change.facts, "member_id": owner}, at=tx.now)
+    await tx.cards.update(card, {**change.facts, "member_id": owner})
     new = _sealed(tx, card, change.codes)
     await _refuse_taken(tx, new)
-    kept = await _end_codes(tx, card.id, change)
+    kept = await _end_codes(tx, funds.id, change)
     added = await _add_codes(tx, new)
-    live, just_set = [*kept, *added], _ids(added)
-    await requests.settle(tx, change.request, _outcome(card, live, just_set))
-    views = await _views(tx, [card], live=live, just_set=just_set, with_history=with_history)
-    return views[0]
+    is_reached_otherwise = bool(change.codes or change.revoked)
+    await ledger.touch(tx, funds.id, is_reached_otherwise=is_reached_otherwise)
+    account = (await ledger.accounts(tx, [funds.id]))[funds.id]
+    live, just_set = [*kept, *added], ids(added)
+    await requests.settle(tx, change.request, _outcome(card, account, live, just_set))
+    return (
+        await views(tx, [(card, account)], live=live, just_set=just_set, with_history=with_history)
+    )[0]
 
 
 async def find(
@@ -142,10 +137,10 @@ async def find(
             raise PermissionDenied(USE[CodeType.PHYSICAL].value)
     prints = [print_ for each in kinds if (print_ := reading.vault.fingerprint(each, code))]
     found = [pair for print_ in prints for pair in await reading.together(_by_fingerprints, print_)]
-    cards = {card.id or 0: card for card, _ in found}
-    live = {code.id: code for _, code in found}.values()
-    by_id = [cards[card_id] for card_id in sorted(cards)]
-    return await _views(reading, by_id, live=list(live), with_history=with_history)
+    pairs = {account.id: (card, account) for card, account, _ in found}
+    live = {code.id: code for _, _, code in found}.values()
+    by_id = [pairs[card_id] for card_id in sorted(pairs)]
+    return await views(reading, by_id, live=list(live), with_history=with_history)
 
 
 async def page(
@@ -158,10 +153,11 @@ async def page(
     with_history: bool = False,
 ) -> Page[CardView]:
     """Cards by id, or in the order in which they changed."""
-    where = cut(first, skip, await installation.window(reading, since, GiftCard, int))
-    found = page_of(await reading.cards.page(where, criteria, reading.today), where)
-    views = await _views(reading, found.rows, with_history=with_history)
-    return Page(views, found.has_more, found.until)
+    where = cut(first, skip, await installation.window(reading, since, Account, int))
+    pairs = await reading.cards.page(where, criteria, reading.now)
+    found = page_of([account for _, account in pairs], where)
+    shown = await views(reading, pairs[:first], with_history=with_history)
+    return Page(shown, found.has_more, found.until)
 
 
 async def pages_of_members(
@@ -170,14 +166,36 @@ async def pages_of_members(
     """The same page of the cards of each of these members."""
     where = cut(first, skip)
     cards = await reading.cards.page_of_each(where, member_ids)
-    views = await _views(reading, cards, with_history=with_history)
     of_member: dict[str, list[CardView]] = {member_id: [] for member_id in member_ids}
-    for view in views:
+    for view in await views(reading, cards, with_history=with_history):
         assert view.card.member_id is not None
         of_member[view.card.member_id].append(view)
     return {
         member_id: Page(mine[:first], len(mine) > first) for member_id, mine in of_member.items()
     }
+
+
+async def view(reading: Reading, card_id: int) -> CardView:
+    """One card that is there."""
+    return (await by_ids(reading, [card_id]))[card_id]
+
+
+async def by_ids(reading: Reading, card_ids: Sequence[int]) -> dict[int, CardView]:
+    accounts = await ledger.accounts(reading, card_ids)
+    pairs = [(card, accounts[card.id]) for card in await reading.cards.by_ids(card_ids) if card.id]
+    return {shown.account.id: shown for shown in await views(reading, pairs)}
+
+
+async def set_last_day(tx: Transaction, card_id: int, day: date) -> None:
+    """The day to show for what `ledger.extend` has made valid longer."""
+    card = await tx.cards.get(card_id)
+    assert card is not None
+    await tx.cards.update(card, {"expires_on": day})
+
+
+async def texts(reading: Reading, card_id: int) -> list[CodeText]:
+    """A card's live codes in clear, for the server itself."""
+    return [unseal(reading, code) for code in await reading.cards.live_codes([card_id])]
 
 
 async def reseal(tx: Transaction) -> int:
@@ -186,18 +204,18 @@ async def reseal(tx: Transaction) -> int:
     batch = await tx.cards.codes_sealed_otherwise(primary, at_most=ROTATION_BATCH)
     for code in batch:
         assert code.id is not None
-        sealed = tx.vault.seal(code.kind, _unseal(tx, code), card_id=code.card_id)
+        sealed = tx.vault.seal(code.kind, unseal(tx, code), card_id=code.card_id)
         await tx.cards.set_seal(code.id, sealed.ciphertext, sealed.cipher_key)
     return len(batch)
 
 
 async def _by_fingerprints(
     reading: Reading, prints: Sequence[bytes]
-) -> list[list[tuple[GiftCard, Code]]]:
+) -> list[list[tuple[GiftCard, Account, Code]]]:
     """For each fingerprint the card with this live code, once with each of its live codes."""
-    found: dict[bytes, list[tuple[GiftCard, Code]]] = defaultdict(list)
-    for print_, card, code in await reading.cards.find_by_fingerprints(prints):
-        found[print_].append((card, code))
+    found: dict[bytes, list[tuple[GiftCard, Account, Code]]] = defaultdict(list)
+    for print_, card, account, code in await reading.cards.find_by_fingerprints(prints):
+        found[print_].append((card, account, code))
     return [found[print_] for print_ in prints]
 
 
@@ -285,7 +303,7 @@ async def _replayed(
     """The first answer again: card and codes as they were then, seen with today's rights."""
     now = await tx.cards.get(outcome["card"])
     assert now is not None
-    answered_at = datetime.fromisoformat(outcome["modified_at"])
+    account = Account.model_validate(outcome["account"])
     expires_on = outcome["expires_on"] and date.fromisoformat(outcome["expires_on"])
     then = {
         **now.model_dump(),
@@ -293,83 +311,26 @@ async def _replayed(
         "expires_on": expires_on,
         "note": outcome["note"],
         "details": outcome["details"],
-        "modified_at": answered_at,
     }
     live = await tx.cards.codes_by_ids(outcome["codes"])
-    views = await _views(
-        tx, [GiftCard(**then)], live=live, just_set=outcome["set"], with_history=with_history
-    )
-    ended = [code for code in views[0].history if code.ended_at and code.ended_at <= answered_at]
-    return replace(views[0], history=ended, is_replayed=True)
+    pairs = [(GiftCard(**then), account)]
+    shown = await views(tx, pairs, live=live, just_set=outcome["set"], with_history=with_history)
+    answered_at = account.modified_at
+    ended = [code for code in shown[0].history if code.ended_at and code.ended_at <= answered_at]
+    return replace(shown[0], history=ended, is_replayed=True)
 
 
-def _outcome(card: GiftCard, live: Sequence[Code], just_set: Sequence[int]) -> dict[str, Any]:
+def _outcome(
+    card: GiftCard, account: Account, live: Sequence[Code], just_set: Sequence[int]
+) -> dict[str, Any]:
     """What a repeated request is answered from: no code, but which ones they were."""
     return {
         "card": card.id,
-        "codes": _ids(live),
+        "account": account.model_dump(mode="json"),
+        "codes": ids(live),
         "set": just_set,
         "member_id": card.member_id,
         "expires_on": card.expires_on and card.expires_on.isoformat(),
         "note": card.note,
         "details": card.details,
-        "modified_at": card.modified_at.isoformat(),
     }
-
-
-async def _views(
-    reading: Reading,
-    cards: Sequence[GiftCard],
-    *,
-    live: Sequence[Code] | None = None,
-    just_set: Collection[int] = (),
-    with_history: bool = False,
-) -> list[CardView]:
-    """Cards with their codes as the caller may see them; reads the codes that are not given."""
-    card_ids = [card.id for card in cards if card.id is not None]
-    if live is None:
-        live = await reading.cards.live_codes(card_ids) if card_ids else []
-    ended: Sequence[Code] = ()
-    if with_history and card_ids:
-        ended = await reading.cards.ended_codes(card_ids, newest=HISTORY)
-    live_by_card, ended_by_card = _by_card(live), _by_card(ended)
-
-    views = []
-    for card in cards:
-        assert card.id is not None
-        mine, gone = live_by_card[card.id], ended_by_card[card.id]
-        shown, history = (
-            seen_by(
-                reading.caller,
-                each,
-                owner=card.member_id,
-                just_set=just_set,
-                unseal=lambda code: _unseal(reading, code),
-            )
-            for each in (mine, gone)
-        )
-        is_limited = len(shown) + len(history) < len(mine) + len(gone)
-        views.append(CardView(card, shown, history, is_limited))
-    return views
-
-
-def _ids(found: Sequence[Code]) -> list[int]:
-    return [code.id for code in found if code.id is not None]
-
-
-def _by_card(found: Sequence[Code]) -> Mapping[int, list[Code]]:
-    """Codes of each card; the order given is kept for ended ones, live ones go by type."""
-    by_card: dict[int, list[Code]] = defaultdict(list)
-    for code in sorted(found, key=lambda code: code.ended_at is None and _ORDER[code.kind]):
-        by_card[code.card_id].append(code)
-    return by_card
-
-
-def _unseal(reading: Reading, code: Code) -> CodeText:
-    return reading.vault.unseal(
-        code.kind,
-        code.ciphertext,
-        code.cipher_key,
-        card_id=code.card_id,
-        fingerprint=code.fingerprint,
-    )

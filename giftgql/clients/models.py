@@ -3,7 +3,7 @@ from datetime import datetime
 from sqlalchemy import JSON
 from sqlmodel import Field, SQLModel
 
-from giftgql.database import BigId, UtcDateTime, enum_type
+from giftgql.columns import BigId, UtcDateTime, enum_type
 from giftgql.permissions import Channel
 
 

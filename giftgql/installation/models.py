@@ -1,6 +1,6 @@
 from sqlmodel import Field, SQLModel
 
-from giftgql.database import BigId
+from giftgql.columns import BigId
 
 
 class Installation(SQLModel, table=True):

@@ -2,7 +2,7 @@ from sqlalchemy import update
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from giftgql.database import first_unfinished, this_transaction
+from giftgql.columns import first_unfinished, this_transaction
 from giftgql.installation.models import Installation, KeyCheck
 
 

@@ -4,7 +4,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Index
 from sqlmodel import Field, SQLModel
 
-from giftgql.database import CHANGED_IN, BigId, UtcDateTime
+from giftgql.columns import CHANGED_IN, BigId, UtcDateTime
 
 
 class Member(SQLModel, table=True):

@@ -3,13 +3,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete
+from sqlalchemy.orm.attributes import flag_modified
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.clients.models import Client
-from giftgql.database import insert_unless_there, page_query, update_row
 from giftgql.members.models import Member, MemberToken
 from giftgql.paging import Cut
+from giftgql.rows import insert_unless_there, page_query
 
 
 class MemberRepository:
@@ -32,7 +33,10 @@ class MemberRepository:
 
     async def update(self, member: Member, facts: Mapping[str, Any], *, at: datetime) -> None:
         """Write facts of a member, who has changed even if nothing is different."""
-        await update_row(self.session, member, facts, at=at)
+        for name, value in {**facts, "modified_at": at}.items():
+            setattr(member, name, value)
+        flag_modified(member, "modified_at")
+        await self.session.flush()
 
     async def by_ids(self, member_ids: Sequence[str]) -> Sequence[Member]:
         query = select(Member).where(col(Member.id).in_(member_ids))

@@ -4,7 +4,7 @@ from typing import Any
 from sqlalchemy import JSON
 from sqlmodel import Field, SQLModel
 
-from giftgql.database import UtcDateTime
+from giftgql.columns import UtcDateTime
 
 
 class Request(SQLModel, table=True):

@@ -4,8 +4,10 @@ from sqlalchemy import update
 from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from giftgql.database import insert_unless_there
 from giftgql.requests.models import Request
+from giftgql.rows import Rows, insert_rows, insert_unless_there, rows_by
+
+ADDED = ("caller", "key", "mutation", "fingerprint", "outcome", "created_at")
 
 
 class RequestRepository:
@@ -18,6 +20,15 @@ class RequestRepository:
         claim = insert_unless_there(self.session, Request, "caller", "key").values(values)
         claimed = await self.session.exec(claim.returning(col(Request.key)))
         return claimed.first() is not None
+
+    async def add_all(self, requests: Rows) -> int:
+        """Claim keys with the outcomes they will have; says how many were not taken."""
+        return await insert_rows(self.session, Request, ADDED, requests, unless_there=True)
+
+    async def by_keys(self, keys: Rows) -> Rows:
+        """Caller, key, fingerprint and outcome of those of (caller, key) that are claimed."""
+        columns = ("caller", "key", "fingerprint", "outcome")
+        return await rows_by(self.session, Request, columns, ("caller", "key"), keys)
 
     async def get(self, caller: str, key: str) -> Request | None:
         return await self.session.get(Request, (caller, key))

@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -6,7 +7,7 @@ import orjson
 
 from giftgql.errors import IdempotencyConflict, InvalidInput, Unavailable
 from giftgql.requests.models import Request
-from giftgql.store import Transaction
+from giftgql.store import Reading, Transaction
 
 _KEY = re.compile(r"[\x20-\x7e]{1,128}")
 
@@ -33,6 +34,56 @@ def once(key: str | None, mutation: str, facts: dict[str, Any]) -> Once | None:
     return Once(key, mutation, canonical)
 
 
+Outcome = dict[str, Any]
+
+
+class JustClaimed(Unavailable):
+    """Another transaction has claimed a key meanwhile: done again, its outcome will be found."""
+
+
+@dataclass
+class Keys:
+    """The keys of many requests that are worked on in one transaction."""
+
+    known: dict[tuple[str, str], tuple[bytes, Outcome]]
+    claims: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def done(self, tx: Transaction, caller: str, request: Once | None) -> Outcome | None:
+        """The outcome of a request that is done already, be it earlier in this transaction.
+
+        Refuses `IDEMPOTENCY_CONFLICT` where the key stands for another request.
+        """
+        found = self.known.get((caller, request.key)) if request else None
+        if request is None or found is None:
+            return None
+        fingerprint, outcome = found
+        if fingerprint != tx.vault.request_fingerprint(request.canonical):
+            raise IdempotencyConflict
+        return outcome
+
+    def claim(self, tx: Transaction, caller: str, request: Once | None, outcome: Outcome) -> None:
+        if request is not None:
+            fingerprint = tx.vault.request_fingerprint(request.canonical)
+            self.known[caller, request.key] = fingerprint, outcome
+            row = (caller, request.key, request.mutation, fingerprint, outcome, tx.now)
+            self.claims.append(row)
+
+
+async def keys_of(tx: Transaction, wanted: Iterable[tuple[str, Once | None]]) -> Keys:
+    """What is known of these callers' requests."""
+    keys = {(caller, request.key) for caller, request in wanted if request is not None}
+    rows = await tx.requests.by_keys(sorted(keys))
+    return Keys({(caller, key): (print_, outcome or {}) for caller, key, print_, outcome in rows})
+
+
+async def claim_all(tx: Transaction, keys: Keys) -> None:
+    """Write the claims, in the order of their keys: two transactions then cannot wait for each
+    other. Refuses with JustClaimed where one is taken meanwhile."""
+    claims = sorted(keys.claims, key=lambda claim: claim[:2])
+    if await tx.requests.add_all(claims) != len(claims):
+        raise JustClaimed
+
+
 async def claim(tx: Transaction, request: Once | None) -> dict[str, Any] | None:
     """Claim the request's key for this transaction; if it is done already, give its outcome."""
     if request is None:
@@ -55,6 +106,14 @@ async def claim(tx: Transaction, request: Once | None) -> dict[str, Any] | None:
     if done.fingerprint != fingerprint:
         raise IdempotencyConflict
     return done.outcome or {}
+
+
+async def find(reading: Reading, key: str) -> Outcome | None:
+    """What a key of the caller did; None if it was never used."""
+    if not _KEY.fullmatch(key):
+        raise InvalidInput("ofKey", "must be 1 to 128 printable ASCII characters")
+    done = await reading.requests.get(reading.caller.name, key)
+    return None if done is None else done.outcome or {}
 
 
 async def settle(tx: Transaction, request: Once | None, outcome: dict[str, Any]) -> None:

@@ -1,0 +1,33 @@
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, Index
+from sqlmodel import Field, SQLModel
+
+from giftgql.columns import BigId, UtcDateTime, enum_type
+from giftgql.errors import Described
+
+
+class Event(Described):
+    CARD_BLOCKED = "CARD_BLOCKED", "A card was blocked."
+    CARD_UNBLOCKED = "CARD_UNBLOCKED", "A card was unblocked."
+    CARD_DISABLED = "CARD_DISABLED", "A card was disabled for good."
+    CARD_EXTENDED = "CARD_EXTENDED", "The validity of a card's funds was extended."
+    SECRET_UNLOCKED = "SECRET_UNLOCKED", "Wrong tries of a card's PINs and CVVs were forgotten."
+
+
+class AuditEvent(SQLModel, table=True):
+    """What was done to a subject, e.g. `card:12`, and by whom. Never changed."""
+
+    __tablename__ = "audit_event"
+    __table_args__ = (
+        Index("ix_audit_event_subject", "subject", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
+    event: Event = Field(sa_type=enum_type(Event, length=40))
+    subject: str = Field(max_length=80)
+    caller: str = Field(max_length=80)
+    facts: dict[str, Any] = Field(sa_type=JSON)
+    created_at: datetime = Field(sa_type=UtcDateTime)

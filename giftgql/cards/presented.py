@@ -1,0 +1,49 @@
+"""A code as someone presents it to move money: what its use depends on, read quickly."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from giftgql.codes import CodeText, CodeType
+from giftgql.store import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A live code, or a card by its id. `revision` is the account's at this moment."""
+
+    card_id: int
+    currency: str
+    revision: int
+    code_id: int | None = None
+    kind: CodeType | None = None
+    expires_on: date | None = None
+    pin_verifier: str | None = field(default=None, repr=False)
+    cvv_verifier: str | None = field(default=None, repr=False)
+
+
+async def resolve(reading: Reading, code: CodeText, kinds: Iterable[CodeType]) -> list[Presented]:
+    """The live codes of these types with this text, expired ones too; at most one a type."""
+    prints = [print_ for kind in kinds if (print_ := reading.vault.fingerprint(kind, code))]
+    if len(prints) == 1:
+        found = [await reading.together(_by_fingerprints, prints[0])]
+    else:
+        found = list(await _by_fingerprints(reading, prints)) if prints else []
+    return [each for each in found if each is not None]
+
+
+async def _by_fingerprints(reading: Reading, prints: Sequence[bytes]) -> Sequence[Presented | None]:
+    found = {
+        row[0]: Presented(
+            code_id=row[1],
+            card_id=row[2],
+            kind=row[3],
+            expires_on=row[4],
+            pin_verifier=row[5],
+            cvv_verifier=row[6],
+            currency=row[7],
+            revision=row[8],
+        )
+        for row in await reading.cards.presented(prints)
+    }
+    return [found.get(print_) for print_ in prints]

@@ -1,0 +1,155 @@
+"""Money that is asked for while a transaction is under way moves together in the next one.
+
+No timer: when nothing is under way a movement is posted at once. Who goes away before its
+movement is taken takes it along; after that nothing changes its outcome any more.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from giftgql.errors import Refusal, Unavailable
+from giftgql.ledger import service
+from giftgql.ledger.orders import movement_id
+from giftgql.ledger.service import Asked, Result
+from giftgql.store import Store
+
+log = structlog.get_logger("giftgql.ledger")
+
+MOST_AT_ONCE = 200
+ATTEMPTS = 4
+ALONE_AT_ONCE = 4
+
+
+@dataclass(eq=False, slots=True)
+class _Ticket:
+    asked: Asked
+    deadline: float
+    answer: "asyncio.Future[Result]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def give(self, given: Result | Refusal | BaseException) -> None:
+        if self.answer.done():
+            return  # whoever asked has gone away
+        if isinstance(given, Result):
+            self.answer.set_result(given)
+        else:
+            self.answer.set_exception(given)
+
+
+class Coalescer:
+    """Posts orders in batches, one transaction after the other."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: deque[_Ticket] = deque()
+        self._batches: asyncio.Task[None] | None = None
+        self._alone: set[asyncio.Task[None]] = set()
+        self._lane = asyncio.Semaphore(ALONE_AT_ONCE)
+        self._is_closing = False
+
+    async def post(self, asked: Asked) -> Result:
+        """Post an order. Refuses: `UNAVAILABLE` when too many wait, or for too long."""
+        settings = self._store.settings
+        if self._is_closing or len(self._waiting) >= settings.max_waiting_movements:
+            raise Unavailable
+        deadline = asyncio.get_running_loop().time() + settings.lock_seconds
+        ticket = _Ticket(asked, deadline)
+        self._waiting.append(ticket)
+        if self._batches is None:
+            self._batches = asyncio.create_task(self._work())
+        return await ticket.answer
+
+    async def close(self) -> None:
+        """Take no more orders, and finish those that were taken."""
+        self._is_closing = True
+        if self._batches is not None:
+            await self._batches
+        while self._alone:
+            await asyncio.wait(self._alone)
+
+    async def _work(self) -> None:
+        try:
+            while self._waiting:
+                if batch := self._taken():
+                    await self._post(batch)
+        finally:
+            self._batches = None
+
+    def _taken(self) -> list[_Ticket]:
+        now, batch = asyncio.get_running_loop().time(), list[_Ticket]()
+        while self._waiting and len(batch) < MOST_AT_ONCE:
+            ticket = self._waiting.popleft()
+            if ticket.answer.done():
+                continue
+            if ticket.deadline < now:
+                ticket.give(Unavailable())
+            else:
+                batch.append(ticket)
+        return batch
+
+    async def _post(self, batch: list[_Ticket], *, alone: bool = False) -> None:
+        """Post a batch. One that fails is halved until the culprit is alone."""
+        try:
+            results = await self._attempts([each.asked for each in batch], alone=alone)
+        except Unavailable as refusal:
+            for ticket in batch:
+                ticket.give(refusal)
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].give(error)
+                return
+            log.error("batch failed", size=len(batch), exc_info=error)
+            middle = len(batch) // 2
+            await self._post(batch[:middle], alone=alone)
+            await self._post(batch[middle:], alone=alone)
+        else:
+            for ticket, result in zip(batch, results, strict=True):
+                if result is None:
+                    self._post_alone(ticket)
+                else:
+                    ticket.give(result)
+
+    def _post_alone(self, ticket: _Ticket) -> None:
+        """Its account is locked by another transaction: wait for that without holding up all."""
+
+        async def wait_and_post() -> None:
+            async with self._lane:
+                await self._post([ticket], alone=True)
+
+        task = asyncio.create_task(wait_and_post())
+        self._alone.add(task)
+        task.add_done_callback(self._alone.discard)
+
+    async def _attempts(
+        self, asked: Sequence[Asked], *, alone: bool
+    ) -> Sequence[Result | Refusal | None]:
+        """Run the transaction, and run it again after what passes: deadlocks, a busy database,
+        a key that another has just claimed. What may have been committed is looked up first."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._store.settings.lock_seconds
+        for attempt in range(ATTEMPTS):
+            number, results = 0, None
+            try:
+                async with self._store.write(reads_clock=False) as tx:
+                    posted = await service.post(tx, asked, skip_locked=not alone)
+                    number, results = tx.number, posted
+                return posted
+            except Unavailable:
+                if results is not None and await self._store.database.has_committed(number):
+                    return results
+                is_last = attempt == ATTEMPTS - 1 or clock() > deadline
+                if is_last:
+                    raise
+            except Exception as error:
+                if attempt == ATTEMPTS - 1 or not self._store.database.is_taken(error):
+                    raise
+                for one in asked:  # two servers made up one id
+                    one.order.id = movement_id()
+            await asyncio.sleep((secrets.randbelow(20) + 1) / 1_000 * 2**attempt)
+        raise AssertionError("unreachable")

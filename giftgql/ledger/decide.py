@@ -1,0 +1,434 @@
+"""All rules of money, and nothing else: no I/O, no clock of its own, whole minor units.
+
+`decide(books, orders)` gives each order its own outcome, in their sequence; several may concern
+one account. What becomes of the accounts, and the rows to be written, is in the books afterwards.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from giftgql.errors import ErrorCode
+from giftgql.ledger.models import HoldEnding, MovementState, MovementType, SystemAccount
+from giftgql.ledger.orders import (
+    SERVER,
+    About,
+    Books,
+    Cancel,
+    Capture,
+    Close,
+    End,
+    Entry,
+    Extend,
+    Funds,
+    Line,
+    Move,
+    Order,
+    Outcome,
+    Past,
+    Refund,
+    Sweep,
+    Transfer,
+    Undo,
+)
+
+SIGNS = {MovementType.ADD: 1, MovementType.USE: -1}
+"""Types whose amount has one sign only."""
+
+AGAINST = {
+    MovementType.ADD: SystemAccount.TENDER,
+    MovementType.USE: SystemAccount.REDEMPTION,
+    MovementType.ADJUST: SystemAccount.ADJUSTMENT,
+    MovementType.EXTERNAL: SystemAccount.EXTERNAL,
+    MovementType.IMPORT: SystemAccount.IMPORT,
+    MovementType.EXPIRE: SystemAccount.BREAKAGE,
+}
+"""The other side of a posting (behaviour reference, section 3)."""
+
+_NOT_REFUNDED = frozenset({MovementType.EXPIRE, MovementType.TRANSFER, MovementType.REFUND})
+
+
+def decide(books: Books, orders: Iterable[Order]) -> list[Outcome]:
+    """What comes of each order. Holds whose time is up end first, whoever asks for what."""
+    end_timed_out(books)
+    return [decide_one(books, order) for order in orders]
+
+
+def end_timed_out(books: Books) -> None:
+    """Write the ends of holds whose time is up, of all accounts of the batch."""
+    for funds in books.accounts.values():
+        if funds.next_hold_end is not None and funds.next_hold_end <= books.now:
+            _end_timed_out(books, funds)
+
+
+def decide_one(books: Books, order: Order) -> Outcome:
+    match order:
+        case Move():
+            return _move(books, order)
+        case Capture():
+            return _capture(books, order)
+        case Cancel():
+            return _cancel(books, order)
+        case Refund():
+            return _refund(books, order, order.amount)
+        case Undo():
+            return _undo(books, order)
+        case Transfer():
+            return _transfer(books, order)
+        case Sweep():
+            return _sweep(books, order)
+        case Close():
+            return _close(books, order)
+        case Extend():
+            return _extend(books, order)
+    raise TypeError(order)
+
+
+def _move(books: Books, order: Move) -> Outcome:
+    funds = books.accounts[order.account_id]
+    if order.revision is not None and order.revision != funds.revision:
+        return Outcome(is_stale=True)
+    taken = order.amount
+    if order.allow_partial and taken < 0:
+        taken = -min(-taken, funds.free) or taken
+    error = _why_not_move(books, funds, order, taken)
+    if error is not None:
+        return _declined(books, order, order.type, order.amount, error)
+    against = AGAINST[order.type]
+    if order.hold_for is None:
+        _post(books, funds, order.id, taken, against)
+        _count(funds, order.type, taken)
+        return _entered(books, funds, order, order.type, taken, against, asked=order.amount)
+    until = books.now + order.hold_for
+    if taken < 0:
+        funds.held -= taken
+    funds.next_hold_end = min(funds.next_hold_end or until, until)
+    return _entered(
+        books, funds, order, order.type, taken, against, asked=order.amount, hold_until=until
+    )
+
+
+def _why_not_move(books: Books, funds: Funds, order: Move, taken: int) -> ErrorCode | None:
+    amount, sign = order.amount, SIGNS.get(order.type, 0)
+    if amount == 0 or amount * sign < 0 or abs(amount) > books.ceiling:
+        return ErrorCode.INVALID_AMOUNT
+    if order.code_until is not None and order.code_until <= books.now:
+        return ErrorCode.CODE_EXPIRED
+    if amount > 0:
+        return _why_not_add(books, funds, amount)
+    if error := _why_not_take(books, funds, -taken):
+        return error
+    if funds.whole_only and order.type is MovementType.USE and -taken != funds.free:
+        return ErrorCode.PARTIAL_REDEMPTION_NOT_SUPPORTED
+    return None
+
+
+def _capture(books: Books, order: Capture) -> Outcome:
+    hold, funds = books.past[order.movement_id], books.accounts[order.account_id]
+    size = hold.size if order.amount is None else order.amount
+    signed = size if hold.amount > 0 else -size
+    error = _why_not_capture(books, funds, hold, size)
+    if error is not None:
+        return _declined(books, order, hold.type, signed, error)
+    against = _against(hold)
+    _post(books, funds, hold.id, signed, against)
+    _count(funds, hold.type, signed)
+    return _ended(books, funds, hold, HoldEnding.CAPTURED, size, order.by.caller)
+
+
+def _why_not_capture(books: Books, funds: Funds, hold: Past, size: int) -> ErrorCode | None:
+    if size <= 0:
+        return ErrorCode.INVALID_AMOUNT
+    if error := _why_not_end(hold):
+        return error
+    if funds.blocked:
+        return ErrorCode.CARD_BLOCKED
+    if size > hold.size:
+        return ErrorCode.INVALID_AMOUNT
+    if hold.amount > 0:
+        return _why_not_add(books, funds, size)
+    if funds.whole_only and hold.type is MovementType.USE and size != hold.size:
+        return ErrorCode.PARTIAL_REDEMPTION_NOT_SUPPORTED
+    return None
+
+
+def _cancel(books: Books, order: Order) -> Outcome:
+    assert order.about is not None
+    hold, funds = books.past[order.about], books.accounts[order.account_id]
+    if error := _why_not_end(hold):
+        if hold.ending is HoldEnding.TIMED_OUT:
+            error = ErrorCode.ALREADY_CANCELLED
+        return _declined(books, order, hold.type, hold.amount, error)
+    return _ended(books, funds, hold, HoldEnding.CANCELLED, 0, order.by.caller)
+
+
+def _why_not_end(hold: Past) -> ErrorCode | None:
+    if hold.state is MovementState.DECLINED:
+        return ErrorCode.CONFLICT
+    if hold.state is MovementState.POSTED or hold.ending is HoldEnding.CAPTURED:
+        return ErrorCode.ALREADY_CAPTURED
+    if hold.ending is HoldEnding.CANCELLED:
+        return ErrorCode.ALREADY_CANCELLED
+    if hold.ending is HoldEnding.TIMED_OUT:
+        return ErrorCode.AUTHORIZATION_EXPIRED
+    return None
+
+
+def _refund(books: Books, order: About, amount: int | None) -> Outcome:
+    past, funds = books.past[order.movement_id], books.accounts[order.account_id]
+    left = past.moved - past.refunded
+    size = left if amount is None else amount
+    signed = -size if past.amount > 0 else size
+    error = _why_not_refund(books, funds, order, size, signed, left)
+    if error is not None:
+        return _declined(books, order, MovementType.REFUND, signed, error)
+    against = _against(past)
+    _post(books, funds, order.id, signed, against)
+    _count(funds, past.root or past.type, signed, is_refund=True)
+    past.refunded += size
+    return _entered(books, funds, order, MovementType.REFUND, signed, against, about_id=past.id)
+
+
+def _why_not_refund(
+    books: Books, funds: Funds, order: About, size: int, signed: int, left: int
+) -> ErrorCode | None:
+    past = books.past[order.movement_id]
+    is_undoing = isinstance(order, Undo) and past.root not in (None, MovementType.REFUND)
+    if past.type in _NOT_REFUNDED and not is_undoing:
+        return ErrorCode.CONFLICT
+    if size < 0 or (size == 0 and left > 0):
+        return ErrorCode.INVALID_AMOUNT
+    if size > left or left == 0:
+        return ErrorCode.REFUND_EXCEEDS_CAPTURED
+    return _why_not_add(books, funds, size) if signed > 0 else _why_not_take(books, funds, size)
+
+
+def _undo(books: Books, order: Undo) -> Outcome:
+    past = books.past[order.movement_id]
+    if past.state is MovementState.HELD and past.ending is None:
+        return _cancel(books, order)
+    if past.moved == past.refunded:
+        return Outcome(past=past)
+    return _refund(books, order, None)
+
+
+def _transfer(books: Books, order: Transfer) -> Outcome:
+    source, target = books.accounts[order.account_id], books.accounts[order.to_id]
+    size = source.free if order.amount is None else order.amount
+    if order.amount is not None and not 0 < size <= books.ceiling:
+        return _declined(books, order, MovementType.TRANSFER, -size, ErrorCode.INVALID_AMOUNT)
+    if error := _why_not_take(books, source, size, though_blocked=True):
+        return _declined(books, order, MovementType.TRANSFER, -size, error)
+    if error := _why_not_add(books, target, size):
+        return _declined(books, order, MovementType.TRANSFER, size, error, account=target)
+    source.posted -= size
+    target.posted += size
+    _count(source, MovementType.TRANSFER, -size)
+    _count(target, MovementType.TRANSFER, size)
+    books.lines.append(Line(order.id, 0, source.id, target.id, size, source.currency, books.now))
+    out = _entered(books, source, order, MovementType.TRANSFER, -size, None, about_id=order.twin_id)
+    there = Order(account_id=target.id, by=order.by._replace(code_id=None), id=order.twin_id)
+    _entered(books, target, there, MovementType.TRANSFER, size, None, about_id=order.id)
+    return out
+
+
+def _sweep(books: Books, order: Sweep) -> Outcome:
+    funds = books.accounts[order.account_id]
+    books.touched[funds.id] = funds  # also where nothing is found: its time to be swept is anew
+    if not funds.is_expired(books.now) or funds.free == 0:
+        return Outcome()
+    at = order.effective_at or funds.valid_until
+    return _off_the_books(books, funds, order, MovementType.EXPIRE, at)
+
+
+def _close(books: Books, order: Close) -> Outcome:
+    funds = books.accounts[order.account_id]
+    for hold in books.holds.get(funds.id, ()):
+        if hold.ending is None:
+            _ended(books, funds, hold, HoldEnding.CANCELLED, 0, order.by.caller)
+    funds.next_hold_end = None
+    is_expired = funds.is_expired(books.now)
+    outcome = Outcome()
+    if funds.free > 0 and is_expired:
+        _off_the_books(books, funds, order, MovementType.EXPIRE, funds.valid_until)
+    elif funds.free > 0:
+        outcome = _off_the_books(books, funds, order, MovementType.ADJUST, books.now)
+    funds.closed = True
+    books.touched[funds.id] = funds
+    return outcome
+
+
+def _off_the_books(
+    books: Books, funds: Funds, order: Order, kind: MovementType, at: datetime | None
+) -> Outcome:
+    """Take all that is free from the account."""
+    taken, against = -funds.free, AGAINST[kind]
+    _post(books, funds, order.id, taken, against, at)
+    _count(funds, kind, taken)
+    return _entered(books, funds, order, kind, taken, against)
+
+
+def _extend(books: Books, order: Extend) -> Outcome:
+    funds = books.accounts[order.account_id]
+    books.touched[funds.id] = funds
+    if funds.valid_until is None or funds.valid_until >= order.valid_until:
+        return Outcome()
+    funds.valid_until = order.valid_until
+    if order.expired == 0 or funds.is_expired(books.now):
+        return Outcome()
+    against = AGAINST[MovementType.EXPIRE]
+    _post(books, funds, order.id, order.expired, against)
+    return _entered(books, funds, order, MovementType.EXPIRE, order.expired, against)
+
+
+def _why_not_add(books: Books, funds: Funds, amount: int) -> ErrorCode | None:
+    if funds.closed:
+        return ErrorCode.CARD_DISABLED
+    if funds.blocked:
+        return ErrorCode.CARD_BLOCKED
+    if funds.is_expired(books.now):
+        return ErrorCode.CARD_EXPIRED
+    if funds.posted + amount > books.ceiling:
+        return ErrorCode.INVALID_AMOUNT
+    return None
+
+
+def _why_not_take(
+    books: Books, funds: Funds, amount: int, *, though_blocked: bool = False
+) -> ErrorCode | None:
+    if funds.closed:
+        return ErrorCode.CARD_DISABLED
+    if funds.blocked and not though_blocked:
+        return ErrorCode.CARD_BLOCKED
+    if funds.is_expired(books.now):
+        return ErrorCode.CARD_EXPIRED
+    if funds.lifetime == 0:
+        return ErrorCode.CARD_NOT_ACTIVATED
+    if not 0 < amount <= funds.free:
+        return ErrorCode.INSUFFICIENT_FUNDS
+    return None
+
+
+def _end_timed_out(books: Books, funds: Funds) -> None:
+    later: list[datetime] = []
+    for hold in books.holds.get(funds.id, ()):
+        assert hold.hold_until is not None
+        if hold.hold_until <= books.now:
+            _ended(books, funds, hold, HoldEnding.TIMED_OUT, 0, SERVER.caller)
+        else:
+            later.append(hold.hold_until)
+    funds.next_hold_end = min(later, default=None)
+    books.touched[funds.id] = funds
+
+
+def _ended(
+    books: Books, funds: Funds, hold: Past, how: HoldEnding, captured: int, caller: str
+) -> Outcome:
+    """End a hold; what was not captured is free again."""
+    if hold.amount < 0:
+        funds.held -= hold.size
+    hold.ending, hold.captured = how, captured
+    end = End(
+        hold.id, how, captured, hold.size - captured, funds.available(books.now), caller, books.now
+    )
+    books.ends.append(end)
+    books.touched[funds.id] = funds
+    return Outcome(end=end, past=hold)
+
+
+def _post(
+    books: Books,
+    funds: Funds,
+    movement_id: int,
+    amount: int,
+    against: int,
+    at: datetime | None = None,
+) -> None:
+    """Enter an amount between an account and one of the system's; positive is to the account."""
+    funds.posted += amount
+    debit, credit = (against, funds.id) if amount > 0 else (funds.id, against)
+    at = at or books.now
+    books.lines.append(Line(movement_id, 0, debit, credit, abs(amount), funds.currency, at))
+
+
+def _count(funds: Funds, kind: MovementType, amount: int, *, is_refund: bool = False) -> None:
+    """Keep posted = lifetime - redeemed - subtracted, of which the last has no counter."""
+    if kind is MovementType.USE:
+        funds.redeemed -= amount
+    elif amount > 0 and kind is not MovementType.EXPIRE and not is_refund:
+        funds.lifetime += amount
+
+
+def _against(past: Past) -> int:
+    assert past.against is not None
+    return past.against
+
+
+def _entered(
+    books: Books,
+    funds: Funds,
+    order: Order,
+    kind: MovementType,
+    amount: int,
+    against: int | None,
+    *,
+    asked: int | None = None,
+    hold_until: datetime | None = None,
+    about_id: int | None = None,
+) -> Outcome:
+    """Record what happened to an account."""
+    entry = Entry(
+        id=order.id,
+        account_id=funds.id,
+        type=kind,
+        state=MovementState.HELD if hold_until else MovementState.POSTED,
+        amount=amount,
+        asked=amount if asked is None else asked,
+        balance=funds.available(books.now),
+        against=against,
+        error=None,
+        hold_until=hold_until,
+        about_id=about_id,
+        caller=order.by.caller,
+        code_id=order.by.code_id,
+        source_id=order.by.source_id,
+        ref_no=order.by.ref_no,
+        reason=order.by.reason,
+        created_at=books.now,
+    )
+    books.entries.append(entry)
+    books.touched[funds.id] = funds
+    return Outcome(entry=entry)
+
+
+def _declined(
+    books: Books,
+    order: Order,
+    kind: MovementType,
+    asked: int,
+    error: ErrorCode,
+    *,
+    account: Funds | None = None,
+) -> Outcome:
+    """Record what was asked and why it did not happen; it counts for nothing."""
+    funds = account or books.accounts[order.account_id]
+    entry = Entry(
+        id=order.id,
+        account_id=funds.id,
+        type=kind,
+        state=MovementState.DECLINED,
+        amount=asked,
+        asked=asked,
+        balance=funds.available(books.now),
+        against=None,
+        error=error,
+        hold_until=None,
+        about_id=order.about,
+        caller=order.by.caller,
+        code_id=order.by.code_id,
+        source_id=order.by.source_id,
+        ref_no=order.by.ref_no,
+        reason=order.by.reason,
+        created_at=books.now,
+    )
+    books.entries.append(entry)
+    return Outcome(entry=entry)

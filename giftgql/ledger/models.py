@@ -1,0 +1,206 @@
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, and_, column, func
+from sqlalchemy.orm import aliased
+from sqlmodel import Field, SQLModel, select
+
+from giftgql.columns import CHANGED_IN, BigId, UtcDateTime, enum_type
+from giftgql.errors import Described, ErrorCode
+
+
+class MovementType(Described):
+    ADD = "ADD", "Purchase or top-up; the first one activates the card. Positive."
+    USE = "USE", "Redemption. Negative."
+    ADJUST = "ADJUST", "Correction by staff, with a reason. Of either sign."
+    EXTERNAL = "EXTERNAL", "Made in a system that keeps its own cards. Of either sign."
+    IMPORT = "IMPORT", "Balance taken over from another system. Of either sign."
+    REFUND = "REFUND", "Undoes another one, all or in part; of the opposite sign."
+    TRANSFER = "TRANSFER", "Between two cards: one movement on each."
+    EXPIRE = "EXPIRE", "Funds past their expiry, taken by the server; positive when revived."
+
+
+class MovementState(StrEnum):
+    """What a movement was when it was written. It never changes."""
+
+    POSTED = "POSTED"
+    HELD = "HELD"
+    DECLINED = "DECLINED"
+
+
+class HoldEnding(StrEnum):
+    CAPTURED = "CAPTURED"
+    CANCELLED = "CANCELLED"
+    TIMED_OUT = "TIMED_OUT"
+
+
+class SystemAccount(IntEnum):
+    """Where money comes from and goes to, beside the accounts of cards. They have no row: none
+    of them is counted up, so that no two movements wait for each other there."""
+
+    TENDER = -1
+    REDEMPTION = -2
+    ADJUSTMENT = -3
+    PROMOTION = -4
+    BREAKAGE = -5
+    IMPORT = -6
+    EXTERNAL = -7
+
+
+class Account(SQLModel, table=True):
+    """A balance in one currency, and what stops its money. Whoever opens it chooses its id.
+
+    `posted` is on the books, `held` is reserved of it. `lifetime` is all that was ever added and
+    `redeemed` what was used, net of refunds; what is left of their difference was subtracted.
+    Validity ends at `valid_until`, which is no longer within it. `revision` goes up with each
+    change of how the account can be reached.
+    """
+
+    __table_args__ = (
+        CheckConstraint("held >= 0 AND posted - held >= 0", name="available"),
+        Index("ix_account_changed_in", "changed_in", "id"),
+    )
+
+    id: int = Field(primary_key=True, sa_type=BigId, sa_column_kwargs={"autoincrement": False})
+    currency: str = Field(max_length=3)
+    posted: int = Field(default=0, sa_type=BigInteger)
+    held: int = Field(default=0, sa_type=BigInteger)
+    lifetime: int = Field(default=0, sa_type=BigInteger)
+    redeemed: int = Field(default=0, sa_type=BigInteger)
+    blocked: bool = False
+    closed: bool = False
+    whole_only: bool = False
+    valid_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    # No open hold ends before this moment; it may be earlier than any does.
+    next_hold_end: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    # When the sweep has to look at the account: a hold may end, or funds expire.
+    due_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    revision: int = 0
+    modified_at: datetime = Field(sa_type=UtcDateTime)
+    changed_in: int | None = Field(
+        default=None, sa_type=BigInteger, nullable=False, sa_column_kwargs=CHANGED_IN
+    )
+
+
+class Movement(SQLModel, table=True):
+    """What was asked of an account and what came of it. Never changed.
+
+    `amount` is signed: what was moved or is held, of a declined one what was asked. `balance` is
+    what was available after it. `about_id` is the movement that it undoes, the hold that it
+    would have ended, or the other half of a transfer.
+    """
+
+    __table_args__ = (
+        Index("ix_movement_account_id", "account_id", "id"),
+        Index("ix_movement_changed_in", "changed_in", "id"),
+        Index(
+            "ix_movement_hold",
+            "account_id",
+            sqlite_where=column("hold_until").is_not(None),
+            postgresql_where=column("hold_until").is_not(None),
+        ),
+        Index(
+            "ix_movement_about_id",
+            "about_id",
+            sqlite_where=column("about_id").is_not(None),
+            postgresql_where=column("about_id").is_not(None),
+        ),
+        Index(
+            "ix_movement_ref_no",
+            "ref_no",
+            sqlite_where=column("ref_no").is_not(None),
+            postgresql_where=column("ref_no").is_not(None),
+        ),
+    )
+
+    id: int = Field(primary_key=True, sa_type=BigId, sa_column_kwargs={"autoincrement": False})
+    account_id: int = Field(foreign_key="account.id", sa_type=BigId)
+    type: MovementType = Field(sa_type=enum_type(MovementType))
+    state: MovementState = Field(sa_type=enum_type(MovementState))
+    amount: int = Field(sa_type=BigInteger)
+    asked: int = Field(sa_type=BigInteger)
+    balance: int = Field(sa_type=BigInteger)
+    against: int | None = Field(default=None, sa_type=SmallInteger)
+    error: ErrorCode | None = Field(default=None, sa_type=enum_type(ErrorCode, length=40))
+    hold_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    about_id: int | None = Field(default=None, sa_type=BigId)
+    caller: str = Field(max_length=80)
+    code_id: int | None = Field(default=None, sa_type=BigId)
+    source_id: str | None = Field(default=None, max_length=64)
+    ref_no: str | None = Field(default=None, max_length=64)
+    reason: str | None = Field(default=None, max_length=500)
+    created_at: datetime = Field(sa_type=UtcDateTime, index=True)
+    changed_in: int | None = Field(
+        default=None, sa_type=BigInteger, nullable=False, sa_column_kwargs=CHANGED_IN
+    )
+
+
+class Posting(SQLModel, table=True):
+    """An amount that left one account for another. Never changed."""
+
+    __table_args__ = (
+        CheckConstraint("amount > 0 AND debit_account <> credit_account", name="amount"),
+        {"sqlite_with_rowid": False},
+    )
+
+    movement_id: int = Field(foreign_key="movement.id", primary_key=True, sa_type=BigId)
+    line: int = Field(default=0, primary_key=True, sa_type=SmallInteger)
+    debit_account: int = Field(sa_type=BigId)
+    credit_account: int = Field(sa_type=BigId)
+    amount: int = Field(sa_type=BigInteger)
+    currency: str = Field(max_length=3)
+    effective_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class HoldEnd(SQLModel, table=True):
+    """How a hold ended; there is one end of each at most. Never changed."""
+
+    __tablename__ = "hold_end"
+    __table_args__ = (
+        CheckConstraint("captured >= 0 AND released >= 0", name="amounts"),
+        Index("ix_hold_end_changed_in", "changed_in", "hold_id"),
+    )
+
+    hold_id: int = Field(
+        foreign_key="movement.id",
+        primary_key=True,
+        sa_type=BigId,
+        sa_column_kwargs={"autoincrement": False},
+    )
+    ending: HoldEnding = Field(sa_type=enum_type(HoldEnding))
+    captured: int = Field(sa_type=BigInteger)
+    released: int = Field(sa_type=BigInteger)
+    balance: int = Field(sa_type=BigInteger)
+    caller: str = Field(max_length=80)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    changed_in: int | None = Field(
+        default=None, sa_type=BigInteger, nullable=False, sa_column_kwargs=CHANGED_IN
+    )
+
+
+_undo = aliased(Movement, name="undo")
+_undone = aliased(Movement, name="undone")
+
+
+def _refunds_of(movement: Any, refund: Any) -> Any:
+    return and_(
+        refund.about_id == movement.id,
+        refund.type == MovementType.REFUND,
+        refund.state == MovementState.POSTED,
+    )
+
+
+_undone_of_refund = (
+    select(func.coalesce(func.sum(func.abs(_undone.amount)), 0))
+    .where(_refunds_of(_undo, _undone))
+    .correlate(_undo)
+    .scalar_subquery()
+)
+REFUNDED = (
+    select(func.coalesce(func.sum(func.abs(_undo.amount) - _undone_of_refund), 0))
+    .where(_refunds_of(Movement, _undo))
+    .correlate(Movement)
+    .scalar_subquery()
+)
+"""What was refunded of a movement, less what was undone of that."""

@@ -1,0 +1,290 @@
+"""What is asked of the ledger, what it works on, and what comes of it: plain values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from secrets import randbits
+from time import time_ns
+from typing import Any, ClassVar, NamedTuple
+
+from giftgql.errors import ErrorCode
+from giftgql.ledger.models import HoldEnding, MovementState, MovementType
+from giftgql.money import CEILING_MINOR
+from giftgql.permissions import THE_SERVER
+
+_EPOCH_MS = 1_767_225_600_000
+"""1 January 2026, from which movement ids count."""
+
+_CHANCE_BITS = 22
+
+
+def movement_id() -> int:
+    """A new id: milliseconds since 2026 and 22 random bits. It fits in 63 bits until 2095, goes
+    up with time, and needs no database; two that are the same are refused there."""
+    milliseconds = time_ns() // 1_000_000 - _EPOCH_MS
+    return milliseconds << _CHANCE_BITS | randbits(_CHANCE_BITS)
+
+
+@dataclass(slots=True)
+class Funds:
+    """An account's money, and what stops it."""
+
+    id: int
+    currency: str
+    posted: int = 0
+    held: int = 0
+    lifetime: int = 0
+    redeemed: int = 0
+    blocked: bool = False
+    closed: bool = False
+    whole_only: bool = False
+    valid_until: datetime | None = None
+    next_hold_end: datetime | None = None
+    revision: int = 0
+
+    @property
+    def free(self) -> int:
+        """What is posted and not held."""
+        return self.posted - self.held
+
+    def is_expired(self, now: datetime) -> bool:
+        """Expiry waits while the account is blocked."""
+        return self.valid_until is not None and self.valid_until <= now and not self.blocked
+
+    def available(self, now: datetime) -> int:
+        return 0 if self.is_expired(now) else self.free
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When the sweep has something to do here."""
+        expires = self.valid_until if self.free > 0 and not self.blocked else None
+        return min((each for each in (self.next_hold_end, expires) if each), default=None)
+
+    WRITTEN: ClassVar = (
+        *("id", "posted", "held", "lifetime", "redeemed", "closed", "valid_until"),
+        *("next_hold_end", "due_at", "modified_at"),
+    )
+
+    def written(self, now: datetime) -> tuple[Any, ...]:
+        """The values of the columns `WRITTEN`: all that a decision may change."""
+        return (
+            *(self.id, self.posted, self.held, self.lifetime, self.redeemed),
+            *(self.closed, self.valid_until, self.next_hold_end, self.due_at, now),
+        )
+
+
+@dataclass(slots=True)
+class Past:
+    """A movement on the books, with what became of it: `captured` of a hold, `refunded` of what
+    it moved. `root` is the type of what a refund undoes."""
+
+    id: int
+    account_id: int
+    type: MovementType
+    state: MovementState
+    amount: int
+    against: int | None
+    hold_until: datetime | None = None
+    about_id: int | None = None
+    ending: HoldEnding | None = None
+    captured: int = 0
+    refunded: int = 0
+    root: MovementType | None = None
+
+    @property
+    def size(self) -> int:
+        return abs(self.amount)
+
+    @property
+    def moved(self) -> int:
+        return self.size if self.state is MovementState.POSTED else self.captured
+
+
+class By(NamedTuple):
+    """Who moves money, through which code, where, their number, and why."""
+
+    caller: str
+    code_id: int | None = None
+    source_id: str | None = None
+    ref_no: str | None = None
+    reason: str | None = None
+
+
+SERVER = By(THE_SERVER.name)
+"""The server itself: it ends holds and expires funds."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Order:
+    """Something asked of the ledger. `id` is the movement's that will record it."""
+
+    account_id: int
+    by: By
+    id: int = field(default_factory=movement_id)
+
+    @property
+    def accounts(self) -> tuple[int, ...]:
+        return (self.account_id,)
+
+    @property
+    def about(self) -> int | None:
+        """The movement on the books that this is about."""
+        return None
+
+
+@dataclass(slots=True, kw_only=True)
+class Move(Order):
+    """Move an amount at once, or hold it for a while. `revision` is what the account had when
+    the code was looked up; `code_until` is when the code itself ends."""
+
+    type: MovementType
+    amount: int
+    hold_for: timedelta | None = None
+    allow_partial: bool = False
+    revision: int | None = None
+    code_until: datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class About(Order):
+    movement_id: int
+
+    @property
+    def about(self) -> int:
+        return self.movement_id
+
+
+@dataclass(slots=True, kw_only=True)
+class Capture(About):
+    """End a hold by taking all of it or a part; the rest is released. The amount is positive."""
+
+    amount: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Cancel(About):
+    """End a hold by releasing it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Refund(About):
+    """Undo a movement, all that is left of it or a part. The amount is positive."""
+
+    amount: int | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Undo(About):
+    """Cancel a hold, or refund what is left of any other movement; nothing if nothing is."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Transfer(Order):
+    """Move an amount, by default what is available, to another account; alone it may take from
+    a blocked one."""
+
+    to_id: int
+    amount: int | None = None
+    twin_id: int = field(default_factory=movement_id)
+
+    @property
+    def accounts(self) -> tuple[int, ...]:
+        return (self.account_id, self.to_id)
+
+
+@dataclass(slots=True, kw_only=True)
+class Sweep(Order):
+    """End holds whose time is up and take expired funds off the books."""
+
+    effective_at: datetime | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Close(Order):
+    """Cancel all holds, take the rest off the books, and refuse everything from now on."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Extend(Order):
+    """Let funds be valid until later, never until earlier; `expired` of them come back."""
+
+    valid_until: datetime
+    expired: int = 0
+
+
+class Entry(NamedTuple):
+    """A movement to be written; the columns of its row in their order."""
+
+    id: int
+    account_id: int
+    type: MovementType
+    state: MovementState
+    amount: int
+    asked: int
+    balance: int
+    against: int | None
+    error: ErrorCode | None
+    hold_until: datetime | None
+    about_id: int | None
+    caller: str
+    code_id: int | None
+    source_id: str | None
+    ref_no: str | None
+    reason: str | None
+    created_at: datetime
+
+
+class Line(NamedTuple):
+    """A posting to be written."""
+
+    movement_id: int
+    line: int
+    debit_account: int
+    credit_account: int
+    amount: int
+    currency: str
+    effective_at: datetime
+
+
+class End(NamedTuple):
+    """The end of a hold to be written."""
+
+    hold_id: int
+    ending: HoldEnding
+    captured: int
+    released: int
+    balance: int
+    caller: str
+    created_at: datetime
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of an order: a movement written now, or the end of an earlier one, or `past`,
+    one that is as it was. `is_stale`: the account can be reached otherwise than was believed;
+    nothing was decided."""
+
+    entry: Entry | None = None
+    end: End | None = None
+    past: Past | None = None
+    is_stale: bool = False
+
+    @property
+    def error(self) -> ErrorCode | None:
+        return self.entry.error if self.entry else None
+
+
+@dataclass(slots=True)
+class Books:
+    """What a batch works on: accounts and earlier movements, changed as it is decided. `holds`
+    has the open ones of accounts where one may have timed out, or all are to be ended."""
+
+    now: datetime
+    accounts: Mapping[int, Funds]
+    past: Mapping[int, Past] = field(default_factory=dict)
+    holds: Mapping[int, Sequence[Past]] = field(default_factory=dict)
+    ceiling: int = CEILING_MINOR
+    entries: list[Entry] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    ends: list[End] = field(default_factory=list)
+    touched: dict[int, Funds] = field(default_factory=dict)

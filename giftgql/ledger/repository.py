@@ -1,0 +1,148 @@
+from collections.abc import Collection, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, update
+from sqlalchemy import select as sql_select
+from sqlalchemy.orm import aliased
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from giftgql.ledger.models import (
+    REFUNDED,
+    Account,
+    HoldEnd,
+    Movement,
+    MovementState,
+    MovementType,
+    Posting,
+)
+from giftgql.ledger.orders import Books, End, Entry, Funds, Line, Past
+from giftgql.rows import insert_rows, lock_rows, update_rows
+
+_FUNDS = tuple(each.name for each in fields(Funds))
+
+
+class LedgerRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def add(self, account: Account) -> None:
+        self.session.add(account)
+        await self.session.flush()
+
+    async def lock(
+        self, account_ids: Sequence[int], *, skip_locked: bool = False
+    ) -> dict[int, Funds]:
+        """Accounts by id, locked in that order until the transaction ends."""
+        rows = await lock_rows(
+            self.session, Account, _FUNDS, sorted(account_ids), skip_locked=skip_locked
+        )
+        return {row[0]: Funds(*row) for row in rows}
+
+    async def past(self, movement_ids: Collection[int]) -> list[Past]:
+        """Movements by id with what became of them; what must not change meanwhile is locked."""
+        query = _PAST.where(col(Movement.id).in_(movement_ids))
+        return [_as_past(row) for row in (await self.session.execute(query)).all()]
+
+    async def open_holds(self, account_ids: Collection[int]) -> list[Past]:
+        """Holds of these accounts that nothing has ended, though their time may be up."""
+        query = _PAST.where(
+            col(Movement.account_id).in_(account_ids),
+            col(Movement.hold_until).is_not(None),
+            col(HoldEnd.hold_id).is_(None),
+        )
+        return [_as_past(row) for row in (await self.session.execute(query)).all()]
+
+    async def write(self, books: Books) -> None:
+        """Write all that a batch has decided."""
+        await insert_rows(self.session, Movement, Entry._fields, books.entries)
+        await insert_rows(self.session, Posting, Line._fields, books.lines)
+        await insert_rows(self.session, HoldEnd, End._fields, books.ends)
+        touched = [funds.written(books.now) for funds in books.touched.values()]
+        await update_rows(self.session, Account, Funds.WRITTEN, touched)
+
+    async def set_facts(
+        self, account_id: int, *, at: datetime, is_reached_otherwise: bool = False, **facts: Any
+    ) -> None:
+        """Write facts of an account that is locked; it has changed even if there are none."""
+        if is_reached_otherwise:
+            facts["revision"] = Account.revision + 1
+        change = update(Account).where(col(Account.id) == account_id)
+        await self.session.execute(change.values(modified_at=at, **facts))
+
+    async def due(self, now: datetime, *, at_most: int) -> Sequence[int]:
+        """Accounts that the sweep has to look at, locked but for those that others hold."""
+        query = (
+            select(Account.id)
+            .where(col(Account.due_at) <= now)
+            .order_by(col(Account.due_at), col(Account.id))
+            .limit(at_most)
+            .with_for_update(skip_locked=True)
+        )
+        return (await self.session.exec(query)).all()
+
+    async def expired_funds(self, account_id: int) -> int:
+        """What expired of an account and has not come back."""
+        query = select(func.coalesce(-func.sum(Movement.amount), 0)).where(
+            Movement.account_id == account_id,
+            Movement.type == MovementType.EXPIRE,
+            Movement.state == MovementState.POSTED,
+        )
+        return int((await self.session.exec(query)).one())
+
+    async def is_written(self, movement_ids: Collection[int], hold_ids: Collection[int]) -> bool:
+        """Whether any of these movements or ends of holds is on the books."""
+        movements = select(Movement.id).where(col(Movement.id).in_(movement_ids)).limit(1)
+        ends = select(HoldEnd.hold_id).where(col(HoldEnd.hold_id).in_(hold_ids)).limit(1)
+        found = (await self.session.exec(movements)).first()
+        return found is not None or (await self.session.exec(ends)).first() is not None
+
+    async def accounts(self, account_ids: Collection[int]) -> Sequence[Account]:
+        query = select(Account).where(col(Account.id).in_(account_ids))
+        return (await self.session.exec(query)).all()
+
+    async def timed_out(self, account_ids: Collection[int], now: datetime) -> dict[int, int]:
+        """What of each account's held money is held no longer, though no row says so yet."""
+        query = (
+            select(Movement.account_id, func.sum(-Movement.amount))
+            .outerjoin(HoldEnd, col(HoldEnd.hold_id) == Movement.id)
+            .where(
+                col(Movement.account_id).in_(account_ids),
+                col(Movement.hold_until) <= now,
+                col(Movement.amount) < 0,
+                col(HoldEnd.hold_id).is_(None),
+            )
+            .group_by(col(Movement.account_id))
+        )
+        return {row[0]: int(row[1]) for row in (await self.session.exec(query)).all()}
+
+
+_about = aliased(Movement, name="about")
+_PAST_COLUMNS: list[Any] = [
+    Movement.id,
+    Movement.account_id,
+    Movement.type,
+    Movement.state,
+    Movement.amount,
+    Movement.against,
+    Movement.hold_until,
+    Movement.about_id,
+    HoldEnd.ending,
+    func.coalesce(HoldEnd.captured, 0),
+    REFUNDED,
+    _about.type,
+]
+_PAST = (
+    sql_select(*_PAST_COLUMNS)
+    .select_from(Movement)
+    .outerjoin(HoldEnd, col(HoldEnd.hold_id) == Movement.id)
+    .outerjoin(_about, col(_about.id) == Movement.about_id)
+)
+
+
+def _as_past(row: Any) -> Past:
+    values = list(row)
+    values[10] = int(values[10])
+    return Past(*values)

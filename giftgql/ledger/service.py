@@ -1,0 +1,201 @@
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from giftgql.errors import CurrencyMismatch, NotFound, Refusal
+from giftgql.ledger.decide import decide_one, end_timed_out
+from giftgql.ledger.models import Account
+from giftgql.ledger.orders import (
+    SERVER,
+    Books,
+    Close,
+    Extend,
+    Funds,
+    Order,
+    Outcome,
+    Sweep,
+)
+from giftgql.requests import service as requests
+from giftgql.requests.service import Keys, Once
+from giftgql.store import Reading, Transaction
+
+SWEEP_BATCH = 200
+
+
+@dataclass(slots=True)
+class Asked:
+    """An order, and the idempotency key that it came with."""
+
+    order: Order
+    request: Once | None = None
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of an order, or what had come of it when it was first asked."""
+
+    outcome: Outcome
+    currency: str
+    replayed: requests.Outcome | None = None
+
+
+async def open_account(
+    tx: Transaction, account_id: int, currency: str, *, valid_until: datetime | None
+) -> Account:
+    account = Account(id=account_id, currency=currency, valid_until=valid_until, modified_at=tx.now)
+    await tx.ledger.add(account)
+    return account
+
+
+async def accounts(reading: Reading, account_ids: Sequence[int]) -> dict[int, Account]:
+    return {each.id: each for each in await reading.ledger.accounts(account_ids)}
+
+
+async def currencies(reading: Reading, account_ids: Mapping[str, int]) -> str:
+    """The one currency of these accounts, given with the input each came from. Refuses
+    `NOT_FOUND` and `CURRENCY_MISMATCH`."""
+    found = await accounts(reading, list(account_ids.values()))
+    for field, account_id in account_ids.items():
+        if account_id not in found:
+            raise NotFound(field, "gift card")
+    currency, *others = {account.currency for account in found.values()}
+    if others:
+        raise CurrencyMismatch(currency)
+    return currency
+
+
+async def post(
+    tx: Transaction, asked: Sequence[Asked], *, skip_locked: bool = False
+) -> list[Result | Refusal | None]:
+    """Move money: the only way. For each order its result, or why it was refused before the
+    ledger was asked; None for one whose account another transaction has locked.
+
+    The clock is read under the locks, and what is decided from is read after it.
+    """
+    wanted = sorted({each for one in asked for each in one.order.accounts})
+    accounts = await tx.ledger.lock(wanted, skip_locked=skip_locked)
+    await tx.read_clock()
+    mine = [one for one in asked if all(each in accounts for each in one.order.accounts)]
+    keys = await requests.keys_of(tx, ((one.order.by.caller, one.request) for one in mine))
+    books = await _books(tx, accounts, [one.order for one in mine])
+    end_timed_out(books)
+    taken = {id(one): _posted(tx, keys, books, one) for one in mine}
+    await requests.claim_all(tx, keys)
+    await tx.ledger.write(books)
+    return [taken.get(id(one)) for one in asked]
+
+
+def _posted(tx: Transaction, keys: Keys, books: Books, one: Asked) -> Result | Refusal:
+    caller, currency = one.order.by.caller, books.accounts[one.order.account_id].currency
+    try:
+        done = keys.done(tx, caller, one.request)
+    except Refusal as refusal:
+        return refusal
+    if done is not None:
+        return Result(Outcome(), currency, done)
+    outcome = decide_one(books, one.order)
+    if not outcome.is_stale:
+        keys.claim(tx, caller, one.request, _reference(outcome))
+    return Result(outcome, currency)
+
+
+def _reference(outcome: Outcome) -> dict[str, Any]:
+    """What a repeated request is answered from."""
+    if outcome.entry is not None:
+        return {"movement": outcome.entry.id}
+    if outcome.end is not None:
+        return {"end": outcome.end.hold_id}
+    assert outcome.past is not None
+    return {"movement": outcome.past.id}
+
+
+async def post_one(tx: Transaction, order: Order) -> Outcome:
+    """Move money in a transaction that does other things as well."""
+    result = (await post(tx, [Asked(order)]))[0]
+    if not isinstance(result, Result):
+        raise NotFound("id", "account")
+    return result.outcome
+
+
+async def _books(tx: Transaction, accounts: dict[int, Funds], orders: Sequence[Order]) -> Books:
+    """The accounts, and of earlier movements those that these orders depend on."""
+    about = {order.about for order in orders if order.about is not None}
+    with_holds = {order.account_id for order in orders if isinstance(order, Close)}
+    with_holds |= {
+        funds.id
+        for funds in accounts.values()
+        if funds.next_hold_end is not None and funds.next_hold_end <= tx.now
+    }
+    past = {each.id: each for each in await tx.ledger.past(about)} if about else {}
+    holds: dict[int, list[Any]] = {account_id: [] for account_id in with_holds}
+    for hold in await tx.ledger.open_holds(with_holds) if with_holds else ():
+        # One object each: what ends a hold ends it for all who look at it.
+        holds[hold.account_id].append(past.get(hold.id, hold))
+    return Books(tx.now, accounts, past, holds, tx.settings.ceiling_minor)
+
+
+async def lock(tx: Transaction, account_id: int) -> Funds | None:
+    """Lock an account: nothing happens to its money until the transaction ends. Reads the clock
+    after it."""
+    found = await tx.ledger.lock([account_id])
+    await tx.read_clock()
+    return found.get(account_id)
+
+
+async def touch(tx: Transaction, account_id: int, *, is_reached_otherwise: bool = False) -> None:
+    """Say that what stands on a locked account has changed, or how it can be reached."""
+    await tx.ledger.set_facts(account_id, at=tx.now, is_reached_otherwise=is_reached_otherwise)
+
+
+async def block(tx: Transaction, funds: Funds) -> None:
+    """Stop a locked account: nothing is taken or added, and nothing expires."""
+    funds.blocked = True
+    await tx.ledger.set_facts(funds.id, at=tx.now, blocked=True, due_at=funds.due_at)
+
+
+async def unblock(tx: Transaction, funds: Funds) -> None:
+    """Let a locked account's money move again; what was to expire meanwhile expires now."""
+    funds.blocked = False
+    await tx.ledger.set_facts(funds.id, at=tx.now, blocked=False, due_at=funds.due_at)
+    if funds.is_expired(tx.now):
+        await post_one(tx, Sweep(account_id=funds.id, by=SERVER, effective_at=tx.now))
+
+
+async def close(tx: Transaction, order: Close) -> Outcome:
+    """End an account for good: its holds are cancelled, the rest goes off the books."""
+    return await post_one(tx, order)
+
+
+async def extend(tx: Transaction, order: Extend) -> Outcome:
+    """Let funds be valid longer, and bring back what has expired of them."""
+    order.expired = await tx.ledger.expired_funds(order.account_id)
+    return await post_one(tx, order)
+
+
+async def sweep(tx: Transaction) -> int:
+    """End holds whose time is up and expire funds, of the accounts that are due next; returns
+    of how many. Accounts that another transaction holds are left to it, or to the next time."""
+    due = await tx.ledger.due(tx.now, at_most=SWEEP_BATCH)
+    if due:
+        await post(tx, [Asked(Sweep(account_id=each, by=SERVER)) for each in due])
+    return len(due)
+
+
+async def available(reading: Reading, accounts: Sequence[Account]) -> dict[int, tuple[int, int]]:
+    """What is available and what is held of each account, counting what no row says yet: holds
+    whose time is up are none, and expired funds are not there."""
+    now = reading.now
+    due = [a.id for a in accounts if a.next_hold_end is not None and a.next_hold_end <= now]
+    freed = await reading.ledger.timed_out(due, now) if due else {}
+    figures = {}
+    for account in accounts:
+        held = account.held - freed.get(account.id, 0)
+        is_expired = is_expired_at(account, now)
+        figures[account.id] = (0 if is_expired else account.posted - held), held
+    return figures
+
+
+def is_expired_at(account: Account, now: datetime) -> bool:
+    """Expiry waits while an account is blocked."""
+    return account.valid_until is not None and account.valid_until <= now and not account.blocked

@@ -1,0 +1,149 @@
+"""Who may use which code for money: the PIN rule, the CVV rule, and the counting of wrong tries.
+
+A try is counted before its secret is looked at and given back if it was right; both are
+transactions of their own, so that a movement that fails afterwards changes nothing about it.
+Callers who may not look codes up learn nothing from a refusal: whether the code is unknown, has
+no PIN, or the secret is wrong, missing or locked, it is `SECRET_INVALID`.
+Source: section 2 and 9 of the behaviour reference; limits: security page, section 3.4.
+"""
+
+from giftgql.cards import presented as cards
+from giftgql.cards.presented import Presented
+from giftgql.cards.visibility import USE, usable_by
+from giftgql.codes import CodeText, CodeType
+from giftgql.errors import (
+    AmbiguousCode,
+    CvvRequired,
+    NotFound,
+    PermissionDenied,
+    PinRequired,
+    Refusal,
+    SecretInvalid,
+    SecretLocked,
+)
+from giftgql.ledger import service as ledger
+from giftgql.movements.inputs import Wanted
+from giftgql.permissions import Caller, Channel, Permission
+from giftgql.store import Store
+from giftgql.tries import service as tries
+
+
+async def admit(store: Store, caller: Caller, wanted: Wanted, *, is_taking: bool) -> Presented:
+    """The card that a caller may move money of. The secrets are asked for where money is taken."""
+    if wanted.code is None:
+        return await _by_id(store, caller, wanted.card_id)
+    found = await _resolved(store, caller, wanted)
+    if not is_taking:
+        if found is None and caller.may(Permission.FIND_GIFT_CARD_BY_CODE):
+            raise NotFound("code", "live gift card code of a type the caller may use")
+        return found or await _refused(store, caller, wanted.code, SecretInvalid())
+    is_online = caller.channel is Channel.ONLINE
+    needs_pin = is_online and (found is None or found.kind is CodeType.PHYSICAL)
+    return await _with_secrets(
+        store,
+        caller,
+        wanted,
+        found,
+        needs_pin=needs_pin,
+        may_know=caller.may(Permission.FIND_GIFT_CARD_BY_CODE),
+    )
+
+
+async def admit_holder(store: Store, caller: Caller, wanted: Wanted) -> Presented:
+    """The card whose balance a holder asks for. Its PIN is needed wherever it has one, and
+    online by any printed code; whatever is wrong is `SECRET_INVALID`."""
+    found = await _resolved(store, caller, wanted)
+    is_printed = found is None or found.kind is CodeType.PHYSICAL
+    needs_pin = caller.channel is Channel.ONLINE and is_printed
+    if found is not None and found.pin_verifier is not None:
+        needs_pin = True
+    return await _with_secrets(store, caller, wanted, found, needs_pin=needs_pin, may_know=False)
+
+
+async def _by_id(store: Store, caller: Caller, card_id: int | None) -> Presented:
+    caller.require(Permission.LIST_GIFT_CARDS)
+    assert card_id is not None
+    async with store.read(caller) as reading:
+        account = (await ledger.accounts(reading, [card_id])).get(card_id)
+    if account is None:
+        raise NotFound("giftcardId", "gift card")
+    return Presented(account.id, account.currency, account.revision)
+
+
+async def _resolved(store: Store, caller: Caller, wanted: Wanted) -> Presented | None:
+    """The one live code that is meant, of the types that exist for the caller."""
+    assert wanted.code is not None
+    if wanted.kind is not None:
+        caller.require(USE[wanted.kind])
+        kinds = [wanted.kind]
+    else:
+        kinds = usable_by(caller)
+        if not kinds:
+            raise PermissionDenied(USE[CodeType.PHYSICAL].value)
+    async with store.read(caller) as reading:
+        found = await cards.resolve(reading, wanted.code, kinds)
+    if len(found) > 1:
+        raise AmbiguousCode
+    return found[0] if found else None
+
+
+async def _with_secrets(
+    store: Store,
+    caller: Caller,
+    wanted: Wanted,
+    found: Presented | None,
+    *,
+    needs_pin: bool,
+    may_know: bool,
+) -> Presented:
+    needs_cvv = found is not None and found.cvv_verifier is not None
+    is_told = wanted.pin is not None or wanted.cvv is not None
+    if found is not None and not (needs_pin or needs_cvv or is_told):
+        return found
+    assert wanted.code is not None
+    if may_know and found is None:
+        raise NotFound("code", "live gift card code of a type the caller may use")
+    missing: Refusal | None = None
+    if needs_pin and wanted.pin is None:
+        missing = PinRequired()
+    elif needs_cvv and wanted.cvv is None:
+        missing = CvvRequired()
+    if missing is not None and may_know:
+        raise missing
+    try:
+        async with store.write(caller) as tx:
+            reserved = await tries.reserve(tx, wanted.code.comparable.encode())
+    except SecretLocked:
+        if may_know:
+            raise
+        raise SecretInvalid from None
+    if missing is not None or not await _is_right(store, wanted, found):
+        raise SecretInvalid
+    async with store.write(caller) as tx:
+        await tries.give_back(tx, reserved)
+    assert found is not None
+    return found
+
+
+async def _refused(store: Store, caller: Caller, code: CodeText, why: Refusal) -> Presented:
+    """Count a try and refuse."""
+    try:
+        async with store.write(caller) as tx:
+            await tries.reserve(tx, code.comparable.encode())
+    except SecretLocked:
+        raise SecretInvalid from None
+    raise why
+
+
+async def _is_right(store: Store, wanted: Wanted, found: Presented | None) -> bool:
+    """Whether the secrets given are the code's. Takes as long where there is no such code."""
+    assert wanted.code is not None
+    kind = (found and found.kind) or wanted.kind or CodeType.PHYSICAL
+    is_right = found is not None
+    if wanted.pin is not None:
+        verifier = found.pin_verifier if found else None
+        is_right &= await store.vault.verify_pin(kind, wanted.code, wanted.pin, verifier)
+    if wanted.cvv is not None:
+        verifier = found.cvv_verifier if found else None
+        is_right &= await store.vault.verify_cvv(kind, wanted.code, wanted.cvv, verifier)
+    return is_right

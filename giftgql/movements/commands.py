@@ -1,0 +1,160 @@
+"""From what a caller sends to an order for the ledger: what must be known before it is asked.
+
+Only what never changes is read here: whose a transaction is, its account and its currency.
+Everything else is read again under the account's lock.
+"""
+
+from giftgql.context import Context
+from giftgql.errors import Conflict, InvalidInput, PermissionDenied, Unavailable
+from giftgql.ledger import service as ledger
+from giftgql.ledger.orders import By, Cancel, Capture, Refund, Transfer, Undo
+from giftgql.ledger.service import Asked, Result
+from giftgql.movements import service
+from giftgql.movements.admission import admit
+from giftgql.movements.inputs import (
+    GiftcardTransCancelInput,
+    GiftcardTransCaptureInput,
+    GiftcardTransferInput,
+    GiftcardTransRefundInput,
+    Wanted,
+    known_id,
+    optional_text,
+    request_of,
+)
+from giftgql.movements.repository import Recorded
+from giftgql.movements.service import PERMISSIONS, NewTrans
+from giftgql.requests import service as requests
+from giftgql.requests.service import once
+from giftgql.values import given, record_id
+
+ATTEMPTS = 3
+
+
+async def add(context: Context, wanted: Wanted, new: NewTrans) -> Result:
+    """Post a movement. Where its code was changed since it was looked up, look again."""
+    for _ in range(ATTEMPTS):
+        presented = await admit(context.store, context.caller, wanted, is_taking=new.is_taking)
+        asked = service.move(context.reading(), new, presented)
+        result: Result = await context.post(asked)
+        if not result.outcome.is_stale:
+            return result
+    raise Unavailable
+
+
+async def capture(context: Context, trans: GiftcardTransCaptureInput) -> Asked:
+    recorded = await _found(context, record_id(trans.id))
+    _require_its_type(context, recorded)
+    order = Capture(
+        account_id=recorded.movement.account_id,
+        movement_id=recorded.id,
+        amount=_amount(given(trans.amount), recorded.currency),
+        by=By(context.caller.name),
+    )
+    return Asked(order, request_of(trans, "giftcardTransCapture", trans.idempotency_key))
+
+
+async def refund(context: Context, trans: GiftcardTransRefundInput) -> Asked:
+    recorded = await _found(context, record_id(trans.id))
+    order = Refund(
+        account_id=recorded.movement.account_id,
+        movement_id=recorded.id,
+        amount=_amount(given(trans.amount), recorded.currency),
+        by=By(
+            context.caller.name,
+            recorded.movement.code_id,
+            optional_text(trans.source_id, "sourceId", 64),
+            optional_text(trans.ref_no, "refNo", 64),
+            optional_text(trans.reason, "reason", 500),
+        ),
+    )
+    return Asked(order, request_of(trans, "giftcardTransRefund", trans.idempotency_key))
+
+
+async def transfer(context: Context, giftcard: GiftcardTransferInput) -> Asked:
+    source = known_id(giftcard.id, "id")
+    target = known_id(giftcard.to_id, "toId")
+    if source == target:
+        raise InvalidInput("toId", "is the card itself")
+    async with context.read() as reading:
+        currencies = await ledger.currencies(reading, {"id": source, "toId": target})
+    order = Transfer(
+        account_id=source,
+        to_id=target,
+        amount=_amount(given(giftcard.amount), currencies),
+        by=By(
+            context.caller.name,
+            None,
+            optional_text(giftcard.source_id, "sourceId", 64),
+            optional_text(giftcard.ref_no, "refNo", 64),
+            optional_text(giftcard.reason, "reason", 500),
+        ),
+    )
+    return Asked(order, request_of(giftcard, "giftcardTransfer", giftcard.idempotency_key))
+
+
+async def cancel(context: Context, trans: GiftcardTransCancelInput) -> Result | None:
+    """Post the cancellation of an authorisation, or undo what a key did."""
+    wanted, of_key = given(trans.id), given(trans.of_key)
+    if (wanted is None) == (of_key is None):
+        raise InvalidInput("id", "or ofKey is needed, not both")
+    if of_key is not None:
+        return await _cancel_key(context, of_key)
+    assert wanted is not None
+    recorded = await _found(context, record_id(wanted))
+    _require_its_type(context, recorded)
+    order = Cancel(
+        account_id=recorded.movement.account_id,
+        movement_id=recorded.id,
+        by=By(context.caller.name),
+    )
+    request = request_of(trans, "giftcardTransCancel", trans.idempotency_key)
+    result: Result = await context.post(Asked(order, request))
+    return result
+
+
+async def _cancel_key(context: Context, of_key: str) -> Result | None:
+    """Undo what a key did; None where nothing came under it, and nothing will from now on."""
+    claim = once(of_key, "giftcardTransCancel", {"of_key": of_key})
+    assert claim is not None
+    for _ in range(ATTEMPTS):
+        async with context.read() as reading:
+            done = await requests.find(reading, of_key)
+        if done is not None:
+            return await _undo(context, done)
+        async with context.write() as tx:
+            if await requests.claim(tx, claim) is None:
+                await requests.settle(tx, claim, {"cancelled": True})
+                return None
+    raise Unavailable
+
+
+async def _undo(context: Context, done: requests.Outcome) -> Result | None:
+    if "cancelled" in done:
+        return None
+    movement_id = done.get("movement") or done.get("end")
+    if movement_id is None:
+        raise Conflict("ofKey", "What this key did was no movement of money; it stays.")
+    recorded = await _found(context, movement_id)
+    order = Undo(
+        account_id=recorded.movement.account_id,
+        movement_id=recorded.id,
+        by=By(context.caller.name, reason="reversal"),
+    )
+    result: Result = await context.post(Asked(order))
+    return result
+
+
+async def _found(context: Context, movement_id: int | None) -> Recorded:
+    async with context.read() as reading:
+        return await service.find(reading, movement_id)
+
+
+def _require_its_type(context: Context, recorded: Recorded) -> None:
+    """Whoever ends an authorisation needs the permission that made it."""
+    permission = PERMISSIONS.get(recorded.movement.type)
+    if permission is not None and not context.caller.may(permission):
+        raise PermissionDenied(permission.value)
+
+
+def _amount(text: object, currency: str) -> int | None:
+    return None if text is None else service.amount(str(text), currency)

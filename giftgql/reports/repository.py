@@ -1,0 +1,345 @@
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Subquery,
+    and_,
+    case,
+    extract,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    text,
+    true,
+    union_all,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+from sqlmodel import col
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from giftgql.cards.models import GiftCard
+from giftgql.ledger.models import (
+    Account,
+    HoldEnd,
+    Movement,
+    MovementState,
+    MovementType,
+    Posting,
+    SystemAccount,
+)
+from giftgql.reports.models import LiabilityGroup
+from giftgql.reports.rules import Rule
+
+QUARTER_HOUR, DAY = 900, 86_400
+JOURNAL_BATCH = 1_000
+
+
+class Offence(NamedTuple):
+    """A row against a rule; `total` is how many there are."""
+
+    row_id: Any
+    expected: Any
+    found: Any
+    total: int
+
+
+class Side(NamedTuple):
+    """What went to one side of an account in one currency; 0 is all cards' accounts together."""
+
+    currency: str
+    account: int
+    amount: int
+
+
+class Owed(NamedTuple):
+    """What is owed on the cards of a group: of a month, or of a quarter hour since 1970."""
+
+    currency: str
+    group: int | None
+    amount: int
+    cards: int
+
+
+class Activity(NamedTuple):
+    """What happened at a source within 24 hours, `day` counted from the beginning asked for."""
+
+    source_id: str | None
+    day: int
+    type: MovementType
+    currency: str
+    moved: int
+    amount: int
+    declined: int
+
+
+class JournalLine(NamedTuple):
+    """A posting with who made it and why."""
+
+    effective_at: datetime
+    movement_id: int
+    line: int
+    type: MovementType
+    debit_account: int
+    credit_account: int
+    amount: int
+    currency: str
+    caller: str
+    source_id: str | None
+    ref_no: str | None
+    reason: str | None
+
+
+class ReportRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def offences(self, rule: Rule, *, at_most: int) -> list[Offence]:
+        """The first rows that break a rule."""
+        given = ", ".join((*rule.given, f"offence(row_id, expected, found) AS ({rule.statement})"))
+        query = text(
+            f"WITH RECURSIVE {given} "  # noqa: S608  texts of our own
+            "SELECT row_id, expected, found, COUNT(*) OVER () FROM offence "
+            "ORDER BY row_id LIMIT :at_most"
+        )
+        rows = await self.session.execute(query, {"at_most": at_most})
+        return [Offence(*row) for row in rows]
+
+    async def count_movements(self) -> int:
+        counted = await self.session.execute(select(func.count()).select_from(Movement))
+        return int(counted.scalar_one())
+
+    async def sides(self, until: datetime | None) -> tuple[list[Side], list[Side]]:
+        """Debits and credits of every account until a moment; None is without end."""
+        return (
+            await self._side(col(Posting.debit_account), until),
+            await self._side(col(Posting.credit_account), until),
+        )
+
+    async def _side(self, side: Any, until: datetime | None) -> list[Side]:
+        place = case((side > 0, 0), else_=side).label("place")
+        query = select(col(Posting.currency), place, func.sum(Posting.amount))
+        query = query.where(_within(None, until)).group_by(col(Posting.currency), text("place"))
+        rows = await self.session.execute(query)
+        return [Side(currency, account, int(amount)) for currency, account, amount in rows]
+
+    async def due(self, now: datetime, until: datetime | None) -> dict[str, int]:
+        """Funds past their validity that no sweep has taken yet, by currency."""
+        standing = _standing(now, until)
+        query = (
+            select(standing.c.currency, func.sum(standing.c.due))
+            .where(standing.c.due > 0)
+            .group_by(standing.c.currency)
+        )
+        return {currency: int(due) for currency, due in await self.session.execute(query)}
+
+    async def owed(
+        self, now: datetime, until: datetime | None, group: LiabilityGroup
+    ) -> list[Owed]:
+        """What is owed to holders, by currency and by the number that stands for a group."""
+        standing = _standing(now, until)
+        owed = standing.c.balance - standing.c.due
+        rows = select(standing.c.currency, _number(group).label("of"), owed.label("owed"))
+        if group is not LiabilityGroup.CURRENCY:
+            rows = rows.join(GiftCard, col(GiftCard.id) == standing.c.id)
+        each = rows.where(owed != 0).subquery()
+        query = select(each.c.currency, each.c.of, func.sum(each.c.owed), func.count())
+        found = await self.session.execute(query.group_by(each.c.currency, each.c.of))
+        return [
+            Owed(currency, None if of is None else int(of), int(amount), cards)
+            for currency, of, amount, cards in found
+        ]
+
+    async def activity(
+        self, start: datetime, end: datetime, source_id: str | None, *, at_most: int
+    ) -> list[Activity]:
+        """What moved and what was declined, by source, 24 hours, type and currency."""
+        each = _happened(start, end, source_id).subquery()
+        query = (
+            select(
+                each.c.source_id,
+                each.c.day,
+                each.c.type,
+                col(Account.currency),
+                func.sum(1 - each.c.declined),
+                func.sum(each.c.amount),
+                func.sum(each.c.declined),
+            )
+            .join(Account, col(Account.id) == each.c.account_id)
+            .group_by(each.c.source_id, each.c.day, each.c.type, col(Account.currency))
+            .limit(at_most)
+        )
+        return [
+            Activity(source, day, kind, currency, int(moved), int(amount), int(declined))
+            for source, day, kind, currency, moved, amount, declined in (
+                await self.session.execute(query)
+            )
+        ]
+
+    async def journal(self, start: datetime, end: datetime) -> AsyncIterator[JournalLine]:
+        """The postings of a period in the order of time, never many of them in memory."""
+        query = (
+            select(
+                col(Posting.effective_at),
+                col(Posting.movement_id),
+                col(Posting.line),
+                col(Movement.type),
+                col(Posting.debit_account),
+                col(Posting.credit_account),
+                col(Posting.amount),
+                col(Posting.currency),
+                func.coalesce(HoldEnd.caller, Movement.caller),
+                col(Movement.source_id),
+                col(Movement.ref_no),
+                col(Movement.reason),
+            )
+            .join(Movement, col(Movement.id) == col(Posting.movement_id))
+            .outerjoin(HoldEnd, col(HoldEnd.hold_id) == col(Posting.movement_id))
+            .where(_within(start, end))
+            .order_by(col(Posting.effective_at), col(Posting.movement_id), col(Posting.line))
+            .execution_options(yield_per=JOURNAL_BATCH)
+        )
+        async for row in await self.session.stream(query):
+            yield JournalLine._make(row)
+
+
+def _number(group: LiabilityGroup) -> ColumnElement[Any]:
+    """Months are counted from the year 0; no time zone cuts through a quarter hour."""
+    day = col(GiftCard.expires_on)
+    match group:
+        case LiabilityGroup.CURRENCY:
+            return null()
+        case LiabilityGroup.EXPIRY_MONTH:
+            return extract("year", day) * 12 + extract("month", day) - 1
+        case LiabilityGroup.ISSUE_MONTH:
+            return unix_seconds(col(GiftCard.created_at)) // QUARTER_HOUR
+
+
+class unix_seconds(FunctionElement[int]):  # noqa: N801  it reads as SQL
+    """Whole seconds since 1970 of a moment."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(unix_seconds, "postgresql")
+def _epoch(element: Any, compiler: Any, **options: Any) -> str:
+    moment = compiler.process(element.clauses, **options)
+    return f"CAST(FLOOR(EXTRACT(EPOCH FROM {moment})) AS BIGINT)"
+
+
+@compiles(unix_seconds, "sqlite")
+def _strftime(element: Any, compiler: Any, **options: Any) -> str:
+    return f"CAST(STRFTIME('%s', {compiler.process(element.clauses, **options)}) AS INTEGER)"
+
+
+def _within(start: datetime | None, end: datetime | None) -> ColumnElement[bool]:
+    """Postings from a moment until another one. Funds that expire at midnight do so at the end
+    of the day before, so a posting of breakage at the very moment is before it."""
+    at = col(Posting.effective_at)
+    sides = (col(Posting.debit_account), col(Posting.credit_account))
+    of_breakage = or_(*(side == SystemAccount.BREAKAGE.value for side in sides))
+
+    def before(moment: datetime) -> ColumnElement[bool]:
+        return or_(at < moment, and_(at == moment, of_breakage))
+
+    return and_(
+        true(),
+        *([] if start is None else [at >= start, ~before(start)]),
+        *([] if end is None else [at <= end, before(end)]),
+    )
+
+
+def _standing(now: datetime, until: datetime | None) -> Subquery:
+    """Each account's balance at a moment, and what of it was due to expire. None is now, which
+    the accounts themselves know; another moment is worked out from the postings before it."""
+    balance: Any
+    held: Any
+    if until is None:
+        balance, held = Account.posted, Account.held
+        accounts = select(Account)
+    else:
+        posted, reserved = _posted(until), _reserved(until)
+        balance, held = posted.c.amount, func.coalesce(reserved.c.amount, 0)
+        accounts = (
+            select(Account)
+            .join(posted, posted.c.account_id == col(Account.id))
+            .outerjoin(reserved, reserved.c.account_id == col(Account.id))
+        )
+    is_due = and_(
+        col(Account.valid_until) <= (until or now),
+        ~col(Account.blocked),
+        ~col(Account.closed),
+        balance > held,
+    )
+    return accounts.with_only_columns(
+        col(Account.id),
+        col(Account.currency),
+        balance.label("balance"),
+        case((is_due, balance - held), else_=0).label("due"),
+    ).subquery()
+
+
+def _posted(until: datetime) -> Subquery:
+    """What was on the books of each card's account."""
+    debit, credit = col(Posting.debit_account), col(Posting.credit_account)
+    amount = col(Posting.amount)
+    entries = union_all(
+        select(credit.label("account_id"), amount.label("amount")).where(
+            credit > 0, _within(None, until)
+        ),
+        select(debit, -amount).where(debit > 0, _within(None, until)),
+    ).subquery()
+    total = func.sum(entries.c.amount).label("amount")
+    return select(entries.c.account_id, total).group_by(entries.c.account_id).subquery()
+
+
+def _reserved(until: datetime) -> Subquery:
+    """What was held on each account."""
+    total = func.sum(-col(Movement.amount)).label("amount")
+    return (
+        select(col(Movement.account_id), total)
+        .outerjoin(HoldEnd, col(HoldEnd.hold_id) == col(Movement.id))
+        .where(
+            col(Movement.state) == MovementState.HELD,
+            col(Movement.amount) < 0,
+            col(Movement.created_at) < until,
+            or_(col(HoldEnd.hold_id).is_(None), col(HoldEnd.created_at) >= until),
+        )
+        .group_by(col(Movement.account_id))
+        .subquery()
+    )
+
+
+def _happened(start: datetime, end: datetime, source_id: str | None) -> CompoundSelect[Any]:
+    """Movements that were posted or declined and holds that were captured, each in its day."""
+
+    def within(at: Any, *where: ColumnElement[bool]) -> Select[Any]:
+        days = (unix_seconds(at) - int(start.timestamp())) // DAY
+        about: list[Any] = [Movement.source_id, Movement.account_id, Movement.type]
+        query: Select[Any] = select(*about, days.label("day"))
+        query = query.where(at >= start, at < end, *where)
+        if source_id is not None:
+            query = query.where(col(Movement.source_id) == source_id)
+        return query
+
+    amount, state = col(Movement.amount), col(Movement.state)
+    is_declined = state == MovementState.DECLINED
+    captured = case((amount < 0, -col(HoldEnd.captured)), else_=col(HoldEnd.captured))
+    posted = within(col(Movement.created_at), state != MovementState.HELD).add_columns(
+        case((is_declined, 0), else_=amount).label("amount"),
+        case((is_declined, 1), else_=0).label("declined"),
+    )
+    captures = (
+        within(col(HoldEnd.created_at), col(HoldEnd.captured) > 0)
+        .add_columns(captured, literal(0))
+        .join(HoldEnd, col(HoldEnd.hold_id) == col(Movement.id))
+    )
+    return union_all(posted, captures)
