@@ -7,16 +7,15 @@ error, with exit code 1; an unknown option is exit code 2.
 import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from giftgql.settings import Settings
-    from giftgql.store import Store
+from giftgql import cli_reports
+from giftgql.terminal import fail, run, settings_or_fail, with_store
 
-Result = TypeVar("Result")
+if TYPE_CHECKING:
+    from giftgql.store import Store
 
 app = typer.Typer(
     name="giftgql",
@@ -54,17 +53,17 @@ def serve(
     """Run the server; creates the database, the keys and a first client where there are none."""
     from giftgql import server
 
-    settings = _settings()
+    settings = settings_or_fail()
     if workers > 1 and settings.sqlite_file is not None:
-        _fail(
+        fail(
             "SQLite takes one server process. Leave out --workers, or set GIFTGQL_DATABASE_URL "
             "to a PostgreSQL database."
         )
-    is_ready = _run(lambda: server.prepare(settings, host))
+    is_ready = run(lambda: server.prepare(settings, host))
     try:
         server.run(settings, host, port, workers, with_example=is_ready)
     except (server.PortTaken, server.NotStarted) as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @app.command()
@@ -72,7 +71,7 @@ def migrate() -> None:
     """Bring the database up to date. The server does so itself when it starts."""
     from giftgql import migrations
 
-    _with_store(_nothing)
+    with_store(_nothing)
     typer.echo(f"The database is up to date ({migrations.newest()}).")
 
 
@@ -110,7 +109,7 @@ def client_add(
 
     known = {each.value: each for each in Channel}
     if channel not in known:
-        _fail("--channel must be IN_STORE or ONLINE.")
+        fail("--channel must be IN_STORE or ONLINE.")
 
     async def add(store: "Store") -> service.Credential:
         async with store.write() as tx:
@@ -118,7 +117,7 @@ def client_add(
                 tx, name, roles=role or (), permissions=permission or (), channel=known[channel]
             )
 
-    _print_credential(_with_store(add), as_json)
+    _print_credential(with_store(add), as_json)
 
 
 @client.command("list")
@@ -139,7 +138,7 @@ def client_list(as_json: AsJson = False) -> None:
                 for each in await reading.clients.page()
             ]
 
-    clients = _with_store(page)
+    clients = with_store(page)
     if as_json:
         typer.echo(json.dumps(clients, indent=2))
         return
@@ -162,7 +161,7 @@ def client_rights(
         async with store.write() as tx:
             await service.set_rights(tx, client_id, roles=role or (), permissions=permission or ())
 
-    _with_store(set_rights)
+    with_store(set_rights)
     typer.echo(f"{client_id} has new rights.")
 
 
@@ -175,7 +174,7 @@ def client_disable(client_id: Annotated[str, typer.Argument(help="The client's i
         async with store.write() as tx:
             await service.disable(tx, client_id)
 
-    _with_store(disable)
+    with_store(disable)
     typer.echo(f"{client_id} is disabled.")
 
 
@@ -190,7 +189,7 @@ def client_rotate(
         async with store.write() as tx:
             return await service.rotate(tx, client_id)
 
-    _print_credential(_with_store(rotate), as_json)
+    _print_credential(with_store(rotate), as_json)
 
 
 @member.command("add")
@@ -213,7 +212,7 @@ def member_add(
         async with store.write() as tx:
             await service.add(tx, facts)
 
-    _with_store(add)
+    with_store(add)
     typer.echo(f"{member_id} is added.")
 
 
@@ -222,11 +221,11 @@ def keys_new() -> None:
     """Make a key file where there is none, as production needs before the first start."""
     from giftgql.vault import Keyring
 
-    path = _settings().keyring_file
+    path = settings_or_fail().keyring_file
     try:
         Keyring.new().write(path)
     except FileExistsError:
-        _fail(f"There is a key file at {path} already; it is left as it is.")
+        fail(f"There is a key file at {path} already; it is left as it is.")
     typer.echo(f"New keys are in {path}. Keep a copy apart from the database's backups.")
 
 
@@ -238,54 +237,12 @@ def keys_rotate() -> None:
     """
     from giftgql.startup import rotate_keys
 
-    path = _settings().keyring_file
-    done = _with_store(rotate_keys)
+    path = settings_or_fail().keyring_file
+    done = with_store(rotate_keys)
     typer.echo(f"A new key is in {path}; {done} codes were encrypted with it. Keep a copy of it.")
 
 
-def _settings() -> "Settings":
-    from giftgql.settings import SettingsError, read_settings
-
-    try:
-        return read_settings()
-    except SettingsError as error:
-        _fail(str(error))
-
-
-def _with_store(work: "Callable[[Store], Awaitable[Result]]") -> Result:
-    """Do something with the store of the settings, opened and closed around it."""
-    from giftgql import log
-    from giftgql.startup import open_store
-
-    settings = _settings()
-    log.configure(settings, plain=True)
-
-    async def opened() -> Result:
-        store = await open_store(settings)
-        try:
-            return await work(store)
-        finally:
-            await store.close()
-
-    return _run(opened)
-
-
-def _run(work: Callable[[], Awaitable[Result]]) -> Result:
-    """Run to the end; what a person can mend ends in its sentence, not in a traceback."""
-    from giftgql.database import AnotherServer
-    from giftgql.errors import Refusal
-    from giftgql.startup import DatabaseTooNew, DatabaseUnusable
-    from giftgql.vault import KeyringError
-
-    async def whole() -> Result:
-        return await work()
-
-    try:
-        return asyncio.run(whole())
-    except (AnotherServer, DatabaseTooNew, DatabaseUnusable, KeyringError, Refusal) as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(f"{error.strerror or error} ({error.filename})" if error.filename else str(error))
+cli_reports.add_to(app)
 
 
 async def _nothing(_: "Store") -> None:
@@ -303,8 +260,3 @@ def _print_credential(credential: object, as_json: bool) -> None:
         typer.echo(f"client_id      {credential.client_id}")
         typer.echo(f"client_secret  {credential.client_secret}")
         typer.echo("The secret is not shown again.")
-
-
-def _fail(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
-    raise typer.Exit(1)

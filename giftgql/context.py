@@ -52,7 +52,7 @@ class Context:
 
     def ask_rows(self, rows: int) -> None:
         """Count the rows that lists of this request may give. Refuses more than the limit."""
-        self._rows_asked += rows
+        self._rows_asked += max(rows, 0)  # what is out of bounds is refused by its list
         if self._rows_asked > self.store.settings.max_rows:
             raise OperationTooComplex("rows in all its lists", self.store.settings.max_rows)
 

@@ -28,6 +28,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.errors import Unavailable
+from giftgql.rows import READS
 from giftgql.settings import Settings
 from giftgql.sqlite import FileLock, OneHopConnection
 
@@ -74,7 +75,9 @@ class Database:
 
     def read_session(self) -> AsyncSession:
         """A session for reading, which takes a connection when it is first used."""
-        return _session(self.reader)
+        session = _session(self.reader)
+        session.info[READS] = True
+        return session
 
     @asynccontextmanager
     async def snapshot(self, seconds: float) -> AsyncIterator[AsyncSession]:
@@ -117,7 +120,7 @@ class Database:
     @staticmethod
     def is_taken(error: Exception) -> bool:
         """Whether a row was refused because another one has its key."""
-        return isinstance(error, IntegrityError)
+        return isinstance(error, IntegrityError | sqlite3.IntegrityError | _PG_INTEGRITY)
 
     async def cluster(self, session: AsyncSession) -> str:
         """What changes when the data is restored elsewhere and transaction numbers start anew."""
@@ -131,6 +134,7 @@ class Database:
         await self.writer.dispose()
 
 
+_PG_INTEGRITY: Any = asyncpg.IntegrityConstraintViolationError
 _CLOCK = "SELECT clock_timestamp(), pg_current_xact_id()::text::bigint"
 _FATE = "SELECT pg_xact_status($1::text::xid8)"
 
@@ -369,7 +373,7 @@ def _why_unavailable(error: Exception) -> str | None:
             return "The database cannot be reached."
         case asyncpg.PostgresConnectionError() | asyncpg.OperatorInterventionError():
             return "The database cannot be reached."
-        case asyncpg.InsufficientResourcesError():
+        case asyncpg.PostgresError() | sqlite3.Error() if _passes(error):
             return "The database is busy."
         case DBAPIError() if error.connection_invalidated or _passes(error.orig):
             return "The database is busy."

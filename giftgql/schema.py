@@ -14,12 +14,13 @@ from giftgql.errors import ErrorCode, Refusal
 from giftgql.fields import Requires
 from giftgql.members.api import MemberMutation, MemberQuery
 from giftgql.movements.api import MovementMutation, MovementQuery
+from giftgql.reports.api import ReportQuery
 from giftgql.standing.api import StandingMutation
 from giftgql.values import SCALARS
 
 log = structlog.get_logger("giftgql.graphql")
 
-Query = merge_types("Query", (CardQuery, MovementQuery, MemberQuery))
+Query = merge_types("Query", (CardQuery, MovementQuery, ReportQuery, MemberQuery))
 Mutation = merge_types(
     "Mutation", (CardMutation, MovementMutation, StandingMutation, MemberMutation)
 )

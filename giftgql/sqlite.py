@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -72,6 +72,23 @@ class OneHopConnection(aiosqlite.Connection):
     async def visit(self, work: Callable[..., None], *arguments: Any) -> None:
         """Do something in the connection's thread."""
         await self._execute(work, *arguments)  # type: ignore[no-untyped-call]
+
+    async def run(self, sql: str, given: Any) -> list[tuple[Any, ...]]:
+        """The rows a statement finds."""
+        cursor = OneHopCursor(self)
+        await cursor.execute(sql, given)
+        return await cursor.fetchall()
+
+    async def run_all(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[int]:
+        """Run each statement for many rows, all in one visit; how many rows each has changed."""
+        counts = list[int]()
+
+        def work() -> None:
+            for sql, rows in statements:
+                counts.append(self._conn.executemany(sql, rows).rowcount)
+
+        await self.visit(work)
+        return counts
 
     def cursor(self, *_: object) -> "OneHopCursor":  # type: ignore[override]
         return OneHopCursor(self)

@@ -24,12 +24,12 @@ from giftgql.movements.repository import MovementRepository
 from giftgql.permissions import THE_SERVER, Caller
 from giftgql.reports.repository import ReportRepository
 from giftgql.requests.repository import RequestRepository
+from giftgql.rows import Clock
 from giftgql.settings import Settings
 from giftgql.together import Together
 from giftgql.tries.repository import TriesRepository
 from giftgql.vault import Vault
 
-Clock = Callable[[], datetime]
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
@@ -125,9 +125,9 @@ class Transaction(Reading):
     number = 0
     """By which the database knows whether this transaction was committed."""
 
-    async def read_clock(self) -> None:
+    async def read_clock(self, just_read: Clock | None = None) -> None:
         """Take `now` anew, after waiting for a lock: what is decided under it happens now."""
-        now, self.number = await self.store.database.clock(self.session)
+        now, self.number = just_read or await self.store.database.clock(self.session)
         self.now = self.store.clock() if self.store.clock else now
 
     async def cluster(self) -> str:
@@ -153,7 +153,7 @@ class Store:
         self.database = database
         self.vault = vault
         self.settings = settings
-        self.clock: Clock | None = None
+        self.clock: Callable[[], datetime] | None = None
         self.poster: Poster | None = None
         self._together: dict[Any, Together[Any, Any]] = {}
 

@@ -183,11 +183,12 @@ async def _add_codes(store: Store, books: Books) -> None:
             rows.append({**vars_of(sealed), "card_id": card_id, "kind": "PHYSICAL"})
         async with store.write() as tx:
             await _no_timeout(tx.session)
+            made_at = _moment(tx.session, str(_epoch(datetime.now(UTC) - SPAN)))
             await _run(
                 tx.session,
                 "INSERT INTO code (card_id, kind, fingerprint, index_key, ciphertext, cipher_key, "
                 "last_four, created_at) VALUES (:card_id, :kind, :fingerprint, :index_key, "
-                f":ciphertext, :cipher_key, :last_four, {_moment(tx.session, str(_epoch(datetime.now(UTC) - SPAN)))})",
+                f":ciphertext, :cipher_key, :last_four, {made_at})",
                 rows,
             )
 

@@ -15,9 +15,14 @@ from typing import cast
 import uvloop
 
 
+_SCATTER = 2_654_435_761
+"""Knuth's multiplier: successive numbers land all over the cards."""
+
+
 @dataclass
 class Order:
-    """What to send: `body` with `{n}` counted up from `start`, over `connections` at once."""
+    """What to send: `body` with `{n}` counted up from `start`, over `connections` at once; `{card}`
+    is a number below `cards`, another one each time."""
 
     port: int
     token: str
@@ -26,6 +31,8 @@ class Order:
     seconds: float
     start: int = 0
     modulo: int = 0
+    cards: int = 1
+    first_card: int = 0
     wanted: str = '"data"'
 
 
@@ -58,6 +65,8 @@ class _Connection(asyncio.Protocol):
         order = self._order
         number = next(self._numbers)
         body = order.body.replace("{n}", str(number % order.modulo if order.modulo else number))
+        card = order.first_card + number * _SCATTER % order.cards
+        body = body.replace("{card}", f"{card:08}")
         head = (
             f"POST /graphql HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             f"Authorization: Bearer {order.token}\r\nContent-Length: {len(body)}\r\n\r\n"

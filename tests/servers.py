@@ -140,10 +140,10 @@ def environment(data_dir: Path, database_url: str = "", **more: str) -> dict[str
     return {**kept, **given}
 
 
-def start(environment: dict[str, str], *arguments: str) -> Server:
+def start(environment: dict[str, str], *arguments: str, program: str = "giftgql") -> Server:
     """Start a server on a free port and wait until it answers. Raises if it ends before."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "giftgql", "serve", "--port", "0", *arguments],
+        [sys.executable, "-m", program, "serve", "--port", "0", *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -161,8 +161,10 @@ def start(environment: dict[str, str], *arguments: str) -> Server:
 
 
 @contextmanager
-def serving(environment: dict[str, str], *arguments: str) -> Iterator[Server]:
-    server = start(environment, *arguments)
+def serving(
+    environment: dict[str, str], *arguments: str, program: str = "giftgql"
+) -> Iterator[Server]:
+    server = start(environment, *arguments, program=program)
     try:
         yield server
     finally:

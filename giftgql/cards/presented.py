@@ -33,17 +33,11 @@ async def resolve(reading: Reading, code: CodeText, kinds: Iterable[CodeType]) -
 
 
 async def _by_fingerprints(reading: Reading, prints: Sequence[bytes]) -> Sequence[Presented | None]:
-    found = {
-        row[0]: Presented(
-            code_id=row[1],
-            card_id=row[2],
-            kind=row[3],
-            expires_on=row[4],
-            pin_verifier=row[5],
-            cvv_verifier=row[6],
-            currency=row[7],
-            revision=row[8],
-        )
-        for row in await reading.cards.presented(prints)
-    }
+    found = {}
+    for print_, ended_at, code_id, card_id, kind, *rest in await reading.cards.presented(prints):
+        if ended_at is None:
+            last_day, pin, cvv, currency, revision = rest
+            found[print_] = Presented(
+                card_id, currency, revision, code_id, CodeType[kind], last_day, pin, cvv
+            )
     return [found.get(print_) for print_ in prints]

@@ -4,7 +4,6 @@ from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, false, func, or_, update
-from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -13,7 +12,7 @@ from giftgql.cards.models import CardStatus, Code, CodeEnding, GiftCard
 from giftgql.codes import CodeType
 from giftgql.ledger.models import Account
 from giftgql.paging import Cut
-from giftgql.rows import Rows, insert_unless_there, page_query
+from giftgql.rows import Joined, Rows, insert_unless_there, page_query, rows_by
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,12 @@ class Criteria:
     last_four: str | None = None
     kinds: Collection[CodeType] = ()
     expires_before: date | None = None
+
+
+PRESENTED = (
+    *("fingerprint", "ended_at", "id", "card_id", "kind", "expires_on"),
+    *("pin_verifier", "cvv_verifier"),
+)
 
 
 class CardRepository:
@@ -59,9 +64,10 @@ class CardRepository:
         return found.all()
 
     async def presented(self, fingerprints: Collection[bytes]) -> Rows:
-        """Of each live code of these fingerprints what its use depends on; see `_PRESENTED`."""
-        query = _PRESENTED.where(col(Code.fingerprint).in_(fingerprints))
-        return [tuple(row) for row in (await self.session.execute(query)).all()]
+        """The codes of these fingerprints, as `PRESENTED` and currency and revision of the card."""
+        card = Joined(Account, ("currency", "revision"), by="card_id")
+        keys = [(each,) for each in fingerprints]
+        return await rows_by(self.session, Code, PRESENTED, ("fingerprint",), keys, joined=card)
 
     async def page(
         self, cut: Cut, criteria: Criteria, now: datetime
@@ -191,19 +197,4 @@ _BY_FINGERPRINT = (
         col(Code.ended_at).is_(None),
     )
     .order_by(col(GiftCard.id))
-)
-_PRESENTED: Any = (
-    sql_select(
-        col(Code.fingerprint),
-        col(Code.id),
-        col(Code.card_id),
-        col(Code.kind),
-        col(Code.expires_on),
-        col(Code.pin_verifier),
-        col(Code.cvv_verifier),
-        col(Account.currency),
-        col(Account.revision),
-    )
-    .join(Account, col(Account.id) == Code.card_id)
-    .where(col(Code.ended_at).is_(None))
 )

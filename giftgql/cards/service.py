@@ -46,6 +46,7 @@ class NewCode:
     text: CodeText | None = None
     pin_verifier: str | None = field(default=None, repr=False)
     expires_on: date | None = None
+    cvv_verifier: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -238,6 +239,7 @@ def _sealed(tx: Transaction, card: GiftCard, new: Sequence[NewCode]) -> list[tup
             cipher_key=sealed.cipher_key,
             last_four=sealed.last_four,
             pin_verifier=each.pin_verifier,
+            cvv_verifier=each.cvv_verifier,
             expires_on=each.expires_on,
             created_at=tx.now,
         )

@@ -8,22 +8,18 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from giftgql.errors import ErrorCode
+from giftgql.ledger.books import Books, Line, Outcome
 from giftgql.ledger.models import HoldEnding, MovementState, MovementType, SystemAccount
 from giftgql.ledger.orders import (
     SERVER,
     About,
-    Books,
     Cancel,
     Capture,
     Close,
-    End,
-    Entry,
     Extend,
     Funds,
-    Line,
     Move,
     Order,
-    Outcome,
     Past,
     Refund,
     Sweep,
@@ -92,18 +88,18 @@ def _move(books: Books, order: Move) -> Outcome:
         taken = -min(-taken, funds.free) or taken
     error = _why_not_move(books, funds, order, taken)
     if error is not None:
-        return _declined(books, order, order.type, order.amount, error)
+        return books.decline(order, order.type, order.amount, error)
     against = AGAINST[order.type]
     if order.hold_for is None:
-        _post(books, funds, order.id, taken, against)
-        _count(funds, order.type, taken)
-        return _entered(books, funds, order, order.type, taken, against, asked=order.amount)
+        books.post(funds, order.id, taken, against)
+        count(funds, order.type, taken)
+        return books.enter(funds, order, order.type, taken, against, asked=order.amount)
     until = books.now + order.hold_for
     if taken < 0:
         funds.held -= taken
     funds.next_hold_end = min(funds.next_hold_end or until, until)
-    return _entered(
-        books, funds, order, order.type, taken, against, asked=order.amount, hold_until=until
+    return books.enter(
+        funds, order, order.type, taken, against, asked=order.amount, hold_until=until
     )
 
 
@@ -128,11 +124,11 @@ def _capture(books: Books, order: Capture) -> Outcome:
     signed = size if hold.amount > 0 else -size
     error = _why_not_capture(books, funds, hold, size)
     if error is not None:
-        return _declined(books, order, hold.type, signed, error)
+        return books.decline(order, hold.type, signed, error)
     against = _against(hold)
-    _post(books, funds, hold.id, signed, against)
-    _count(funds, hold.type, signed)
-    return _ended(books, funds, hold, HoldEnding.CAPTURED, size, order.by.caller)
+    books.post(funds, hold.id, signed, against)
+    count(funds, hold.type, signed)
+    return books.end(funds, hold, HoldEnding.CAPTURED, size, order.by.caller)
 
 
 def _why_not_capture(books: Books, funds: Funds, hold: Past, size: int) -> ErrorCode | None:
@@ -157,8 +153,8 @@ def _cancel(books: Books, order: Order) -> Outcome:
     if error := _why_not_end(hold):
         if hold.ending is HoldEnding.TIMED_OUT:
             error = ErrorCode.ALREADY_CANCELLED
-        return _declined(books, order, hold.type, hold.amount, error)
-    return _ended(books, funds, hold, HoldEnding.CANCELLED, 0, order.by.caller)
+        return books.decline(order, hold.type, hold.amount, error)
+    return books.end(funds, hold, HoldEnding.CANCELLED, 0, order.by.caller)
 
 
 def _why_not_end(hold: Past) -> ErrorCode | None:
@@ -180,12 +176,12 @@ def _refund(books: Books, order: About, amount: int | None) -> Outcome:
     signed = -size if past.amount > 0 else size
     error = _why_not_refund(books, funds, order, size, signed, left)
     if error is not None:
-        return _declined(books, order, MovementType.REFUND, signed, error)
+        return books.decline(order, MovementType.REFUND, signed, error)
     against = _against(past)
-    _post(books, funds, order.id, signed, against)
-    _count(funds, past.root or past.type, signed, is_refund=True)
+    books.post(funds, order.id, signed, against)
+    count(funds, past.root or past.type, signed, is_refund=True)
     past.refunded += size
-    return _entered(books, funds, order, MovementType.REFUND, signed, against, about_id=past.id)
+    return books.enter(funds, order, MovementType.REFUND, signed, against, about_id=past.id)
 
 
 def _why_not_refund(
@@ -215,19 +211,19 @@ def _transfer(books: Books, order: Transfer) -> Outcome:
     source, target = books.accounts[order.account_id], books.accounts[order.to_id]
     size = source.free if order.amount is None else order.amount
     if order.amount is not None and not 0 < size <= books.ceiling:
-        return _declined(books, order, MovementType.TRANSFER, -size, ErrorCode.INVALID_AMOUNT)
+        return books.decline(order, MovementType.TRANSFER, -size, ErrorCode.INVALID_AMOUNT)
     if error := _why_not_take(books, source, size, though_blocked=True):
-        return _declined(books, order, MovementType.TRANSFER, -size, error)
+        return books.decline(order, MovementType.TRANSFER, -size, error)
     if error := _why_not_add(books, target, size):
-        return _declined(books, order, MovementType.TRANSFER, size, error, account=target)
+        return books.decline(order, MovementType.TRANSFER, size, error, account=target)
     source.posted -= size
     target.posted += size
-    _count(source, MovementType.TRANSFER, -size)
-    _count(target, MovementType.TRANSFER, size)
+    count(source, MovementType.TRANSFER, -size)
+    count(target, MovementType.TRANSFER, size)
     books.lines.append(Line(order.id, 0, source.id, target.id, size, source.currency, books.now))
-    out = _entered(books, source, order, MovementType.TRANSFER, -size, None, about_id=order.twin_id)
+    out = books.enter(source, order, MovementType.TRANSFER, -size, None, about_id=order.twin_id)
     there = Order(account_id=target.id, by=order.by._replace(code_id=None), id=order.twin_id)
-    _entered(books, target, there, MovementType.TRANSFER, size, None, about_id=order.id)
+    books.enter(target, there, MovementType.TRANSFER, size, None, about_id=order.id)
     return out
 
 
@@ -244,7 +240,7 @@ def _close(books: Books, order: Close) -> Outcome:
     funds = books.accounts[order.account_id]
     for hold in books.holds.get(funds.id, ()):
         if hold.ending is None:
-            _ended(books, funds, hold, HoldEnding.CANCELLED, 0, order.by.caller)
+            books.end(funds, hold, HoldEnding.CANCELLED, 0, order.by.caller)
     funds.next_hold_end = None
     is_expired = funds.is_expired(books.now)
     outcome = Outcome()
@@ -262,9 +258,9 @@ def _off_the_books(
 ) -> Outcome:
     """Take all that is free from the account."""
     taken, against = -funds.free, AGAINST[kind]
-    _post(books, funds, order.id, taken, against, at)
-    _count(funds, kind, taken)
-    return _entered(books, funds, order, kind, taken, against)
+    books.post(funds, order.id, taken, against, at)
+    count(funds, kind, taken)
+    return books.enter(funds, order, kind, taken, against)
 
 
 def _extend(books: Books, order: Extend) -> Outcome:
@@ -276,8 +272,8 @@ def _extend(books: Books, order: Extend) -> Outcome:
     if order.expired == 0 or funds.is_expired(books.now):
         return Outcome()
     against = AGAINST[MovementType.EXPIRE]
-    _post(books, funds, order.id, order.expired, against)
-    return _entered(books, funds, order, MovementType.EXPIRE, order.expired, against)
+    books.post(funds, order.id, order.expired, against)
+    return books.enter(funds, order, MovementType.EXPIRE, order.expired, against)
 
 
 def _why_not_add(books: Books, funds: Funds, amount: int) -> ErrorCode | None:
@@ -313,49 +309,11 @@ def _end_timed_out(books: Books, funds: Funds) -> None:
     for hold in books.holds.get(funds.id, ()):
         assert hold.hold_until is not None
         if hold.hold_until <= books.now:
-            _ended(books, funds, hold, HoldEnding.TIMED_OUT, 0, SERVER.caller)
+            books.end(funds, hold, HoldEnding.TIMED_OUT, 0, SERVER.caller)
         else:
             later.append(hold.hold_until)
     funds.next_hold_end = min(later, default=None)
     books.touched[funds.id] = funds
-
-
-def _ended(
-    books: Books, funds: Funds, hold: Past, how: HoldEnding, captured: int, caller: str
-) -> Outcome:
-    """End a hold; what was not captured is free again."""
-    if hold.amount < 0:
-        funds.held -= hold.size
-    hold.ending, hold.captured = how, captured
-    end = End(
-        hold.id, how, captured, hold.size - captured, funds.available(books.now), caller, books.now
-    )
-    books.ends.append(end)
-    books.touched[funds.id] = funds
-    return Outcome(end=end, past=hold)
-
-
-def _post(
-    books: Books,
-    funds: Funds,
-    movement_id: int,
-    amount: int,
-    against: int,
-    at: datetime | None = None,
-) -> None:
-    """Enter an amount between an account and one of the system's; positive is to the account."""
-    funds.posted += amount
-    debit, credit = (against, funds.id) if amount > 0 else (funds.id, against)
-    at = at or books.now
-    books.lines.append(Line(movement_id, 0, debit, credit, abs(amount), funds.currency, at))
-
-
-def _count(funds: Funds, kind: MovementType, amount: int, *, is_refund: bool = False) -> None:
-    """Keep posted = lifetime - redeemed - subtracted, of which the last has no counter."""
-    if kind is MovementType.USE:
-        funds.redeemed -= amount
-    elif amount > 0 and kind is not MovementType.EXPIRE and not is_refund:
-        funds.lifetime += amount
 
 
 def _against(past: Past) -> int:
@@ -363,72 +321,9 @@ def _against(past: Past) -> int:
     return past.against
 
 
-def _entered(
-    books: Books,
-    funds: Funds,
-    order: Order,
-    kind: MovementType,
-    amount: int,
-    against: int | None,
-    *,
-    asked: int | None = None,
-    hold_until: datetime | None = None,
-    about_id: int | None = None,
-) -> Outcome:
-    """Record what happened to an account."""
-    entry = Entry(
-        id=order.id,
-        account_id=funds.id,
-        type=kind,
-        state=MovementState.HELD if hold_until else MovementState.POSTED,
-        amount=amount,
-        asked=amount if asked is None else asked,
-        balance=funds.available(books.now),
-        against=against,
-        error=None,
-        hold_until=hold_until,
-        about_id=about_id,
-        caller=order.by.caller,
-        code_id=order.by.code_id,
-        source_id=order.by.source_id,
-        ref_no=order.by.ref_no,
-        reason=order.by.reason,
-        created_at=books.now,
-    )
-    books.entries.append(entry)
-    books.touched[funds.id] = funds
-    return Outcome(entry=entry)
-
-
-def _declined(
-    books: Books,
-    order: Order,
-    kind: MovementType,
-    asked: int,
-    error: ErrorCode,
-    *,
-    account: Funds | None = None,
-) -> Outcome:
-    """Record what was asked and why it did not happen; it counts for nothing."""
-    funds = account or books.accounts[order.account_id]
-    entry = Entry(
-        id=order.id,
-        account_id=funds.id,
-        type=kind,
-        state=MovementState.DECLINED,
-        amount=asked,
-        asked=asked,
-        balance=funds.available(books.now),
-        against=None,
-        error=error,
-        hold_until=None,
-        about_id=order.about,
-        caller=order.by.caller,
-        code_id=order.by.code_id,
-        source_id=order.by.source_id,
-        ref_no=order.by.ref_no,
-        reason=order.by.reason,
-        created_at=books.now,
-    )
-    books.entries.append(entry)
-    return Outcome(entry=entry)
+def count(funds: Funds, kind: MovementType, amount: int, *, is_refund: bool = False) -> None:
+    """Keep posted = lifetime - redeemed - subtracted, of which the last has no counter."""
+    if kind is MovementType.USE:
+        funds.redeemed -= amount
+    elif amount > 0 and kind is not MovementType.EXPIRE and not is_refund:
+        funds.lifetime += amount

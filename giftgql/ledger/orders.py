@@ -1,15 +1,12 @@
 """What is asked of the ledger, what it works on, and what comes of it: plain values."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from secrets import randbits
 from time import time_ns
 from typing import Any, ClassVar, NamedTuple
 
-from giftgql.errors import ErrorCode
 from giftgql.ledger.models import HoldEnding, MovementState, MovementType
-from giftgql.money import CEILING_MINOR
 from giftgql.permissions import THE_SERVER
 
 _EPOCH_MS = 1_767_225_600_000
@@ -210,81 +207,3 @@ class Extend(Order):
 
     valid_until: datetime
     expired: int = 0
-
-
-class Entry(NamedTuple):
-    """A movement to be written; the columns of its row in their order."""
-
-    id: int
-    account_id: int
-    type: MovementType
-    state: MovementState
-    amount: int
-    asked: int
-    balance: int
-    against: int | None
-    error: ErrorCode | None
-    hold_until: datetime | None
-    about_id: int | None
-    caller: str
-    code_id: int | None
-    source_id: str | None
-    ref_no: str | None
-    reason: str | None
-    created_at: datetime
-
-
-class Line(NamedTuple):
-    """A posting to be written."""
-
-    movement_id: int
-    line: int
-    debit_account: int
-    credit_account: int
-    amount: int
-    currency: str
-    effective_at: datetime
-
-
-class End(NamedTuple):
-    """The end of a hold to be written."""
-
-    hold_id: int
-    ending: HoldEnding
-    captured: int
-    released: int
-    balance: int
-    caller: str
-    created_at: datetime
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of an order: a movement written now, or the end of an earlier one, or `past`,
-    one that is as it was. `is_stale`: the account can be reached otherwise than was believed;
-    nothing was decided."""
-
-    entry: Entry | None = None
-    end: End | None = None
-    past: Past | None = None
-    is_stale: bool = False
-
-    @property
-    def error(self) -> ErrorCode | None:
-        return self.entry.error if self.entry else None
-
-
-@dataclass(slots=True)
-class Books:
-    """What a batch works on: accounts and earlier movements, changed as it is decided. `holds`
-    has the open ones of accounts where one may have timed out, or all are to be ended."""
-
-    now: datetime
-    accounts: Mapping[int, Funds]
-    past: Mapping[int, Past] = field(default_factory=dict)
-    holds: Mapping[int, Sequence[Past]] = field(default_factory=dict)
-    ceiling: int = CEILING_MINOR
-    entries: list[Entry] = field(default_factory=list)
-    lines: list[Line] = field(default_factory=list)
-    ends: list[End] = field(default_factory=list)
-    touched: dict[int, Funds] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from giftgql.ledger.books import Books, End, Entry, Line
 from giftgql.ledger.models import (
     REFUNDED,
     Account,
@@ -18,8 +19,8 @@ from giftgql.ledger.models import (
     MovementType,
     Posting,
 )
-from giftgql.ledger.orders import Books, End, Entry, Funds, Line, Past
-from giftgql.rows import insert_rows, lock_rows, update_rows
+from giftgql.ledger.orders import Funds, Past
+from giftgql.rows import Clock, Write, lock_rows, write_rows
 
 _FUNDS = tuple(each.name for each in fields(Funds))
 
@@ -34,17 +35,17 @@ class LedgerRepository:
 
     async def lock(
         self, account_ids: Sequence[int], *, skip_locked: bool = False
-    ) -> dict[int, Funds]:
-        """Accounts by id, locked in that order until the transaction ends."""
-        rows = await lock_rows(
+    ) -> tuple[dict[int, Funds], Clock | None]:
+        """Accounts by id, locked in that order until the transaction ends; the time after that."""
+        rows, clock = await lock_rows(
             self.session, Account, _FUNDS, sorted(account_ids), skip_locked=skip_locked
         )
-        return {row[0]: Funds(*row) for row in rows}
+        return {row[0]: Funds(*row) for row in rows}, clock
 
     async def past(self, movement_ids: Collection[int]) -> list[Past]:
         """Movements by id with what became of them; what must not change meanwhile is locked."""
         query = _PAST.where(col(Movement.id).in_(movement_ids))
-        return [_as_past(row) for row in (await self.session.execute(query)).all()]
+        return [_as_past(row) for row in (await self.session.exec(query)).all()]
 
     async def open_holds(self, account_ids: Collection[int]) -> list[Past]:
         """Holds of these accounts that nothing has ended, though their time may be up."""
@@ -53,15 +54,19 @@ class LedgerRepository:
             col(Movement.hold_until).is_not(None),
             col(HoldEnd.hold_id).is_(None),
         )
-        return [_as_past(row) for row in (await self.session.execute(query)).all()]
+        return [_as_past(row) for row in (await self.session.exec(query)).all()]
 
-    async def write(self, books: Books) -> None:
-        """Write all that a batch has decided."""
-        await insert_rows(self.session, Movement, Entry._fields, books.entries)
-        await insert_rows(self.session, Posting, Line._fields, books.lines)
-        await insert_rows(self.session, HoldEnd, End._fields, books.ends)
+    async def write(self, books: Books, *more: Write) -> list[int]:
+        """Write all that a batch has decided, and more with it; how many rows of each of those."""
         touched = [funds.written(books.now) for funds in books.touched.values()]
-        await update_rows(self.session, Account, Funds.WRITTEN, touched)
+        writes = (
+            *more,
+            Write(Movement, Entry._fields, books.entries),
+            Write(Posting, Line._fields, books.lines),
+            Write(HoldEnd, End._fields, books.ends),
+            Write(Account, Funds.WRITTEN, touched, is_update=True),
+        )
+        return (await write_rows(self.session, writes))[: len(more)]
 
     async def set_facts(
         self, account_id: int, *, at: datetime, is_reached_otherwise: bool = False, **facts: Any
@@ -70,7 +75,7 @@ class LedgerRepository:
         if is_reached_otherwise:
             facts["revision"] = Account.revision + 1
         change = update(Account).where(col(Account.id) == account_id)
-        await self.session.execute(change.values(modified_at=at, **facts))
+        await self.session.exec(change.values(modified_at=at, **facts))
 
     async def due(self, now: datetime, *, at_most: int) -> Sequence[int]:
         """Accounts that the sweep has to look at, locked but for those that others hold."""

@@ -4,18 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from giftgql.errors import CurrencyMismatch, NotFound, Refusal
+from giftgql.ledger.books import Books, Outcome
 from giftgql.ledger.decide import decide_one, end_timed_out
 from giftgql.ledger.models import Account
-from giftgql.ledger.orders import (
-    SERVER,
-    Books,
-    Close,
-    Extend,
-    Funds,
-    Order,
-    Outcome,
-    Sweep,
-)
+from giftgql.ledger.orders import SERVER, Close, Extend, Funds, Order, Sweep
 from giftgql.requests import service as requests
 from giftgql.requests.service import Keys, Once
 from giftgql.store import Reading, Transaction
@@ -25,10 +17,16 @@ SWEEP_BATCH = 200
 
 @dataclass(slots=True)
 class Asked:
-    """An order, and the idempotency key that it came with."""
+    """An order, and the idempotency key that it came with. The key is one of the caller's own,
+    unless `keys_of` names another space of keys."""
 
     order: Order
     request: Once | None = None
+    keys_of: str = ""
+
+    @property
+    def caller(self) -> str:
+        return self.keys_of or self.order.by.caller
 
 
 @dataclass(slots=True)
@@ -74,20 +72,20 @@ async def post(
     The clock is read under the locks, and what is decided from is read after it.
     """
     wanted = sorted({each for one in asked for each in one.order.accounts})
-    accounts = await tx.ledger.lock(wanted, skip_locked=skip_locked)
-    await tx.read_clock()
+    accounts, clock = await tx.ledger.lock(wanted, skip_locked=skip_locked)
+    await tx.read_clock(clock)
     mine = [one for one in asked if all(each in accounts for each in one.order.accounts)]
-    keys = await requests.keys_of(tx, ((one.order.by.caller, one.request) for one in mine))
+    keys = await requests.keys_of(tx, ((one.caller, one.request) for one in mine))
     books = await _books(tx, accounts, [one.order for one in mine])
     end_timed_out(books)
     taken = {id(one): _posted(tx, keys, books, one) for one in mine}
-    await requests.claim_all(tx, keys)
-    await tx.ledger.write(books)
+    claimed = await tx.ledger.write(books, keys.writing(tx))
+    keys.check(claimed[0])
     return [taken.get(id(one)) for one in asked]
 
 
 def _posted(tx: Transaction, keys: Keys, books: Books, one: Asked) -> Result | Refusal:
-    caller, currency = one.order.by.caller, books.accounts[one.order.account_id].currency
+    caller, currency = one.caller, books.accounts[one.order.account_id].currency
     try:
         done = keys.done(tx, caller, one.request)
     except Refusal as refusal:
@@ -138,8 +136,8 @@ async def _books(tx: Transaction, accounts: dict[int, Funds], orders: Sequence[O
 async def lock(tx: Transaction, account_id: int) -> Funds | None:
     """Lock an account: nothing happens to its money until the transaction ends. Reads the clock
     after it."""
-    found = await tx.ledger.lock([account_id])
-    await tx.read_clock()
+    found, clock = await tx.ledger.lock([account_id])
+    await tx.read_clock(clock)
     return found.get(account_id)
 
 

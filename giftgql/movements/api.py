@@ -300,13 +300,15 @@ async def _answered(info: Info, result: Result) -> GiftCardTrans | None:
     """The transaction that came of an order. Refuses what was declined, now that it is kept."""
     context = info.context
     context.replayed |= result.replayed is not None
-    reference = service.reference_of(result)
+    reference, outcome = service.reference_of(result), result.outcome
     if reference is None:
-        assert result.outcome.entry is not None
-        trans = service.entered(result.outcome.entry, result.currency)
+        assert outcome.entry is not None
+        trans = service.entered(outcome.entry, result.currency)
     else:
         movement_id = reference.get("end") or reference["movement"]
         recorded = await context.load(recorded_by_ids, int(movement_id))
+        if outcome.past is not None and outcome.end is None:  # there was nothing left to do
+            return GiftCardTrans.of(service.shown(recorded, context.store.now), context)
         trans = service.as_answered(recorded, reference)
     if trans.error is not None:
         raise service.refusal(trans)

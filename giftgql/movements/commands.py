@@ -5,8 +5,17 @@ Everything else is read again under the account's lock.
 """
 
 from giftgql.context import Context
-from giftgql.errors import Conflict, InvalidInput, PermissionDenied, Unavailable
+from giftgql.errors import (
+    Conflict,
+    IdempotencyConflict,
+    InvalidInput,
+    PermissionDenied,
+    Refusal,
+    Unavailable,
+)
 from giftgql.ledger import service as ledger
+from giftgql.ledger.books import Outcome
+from giftgql.ledger.models import MovementState, MovementType
 from giftgql.ledger.orders import By, Cancel, Capture, Refund, Transfer, Undo
 from giftgql.ledger.service import Asked, Result
 from giftgql.movements import service
@@ -24,7 +33,7 @@ from giftgql.movements.inputs import (
 from giftgql.movements.repository import Recorded
 from giftgql.movements.service import PERMISSIONS, NewTrans
 from giftgql.requests import service as requests
-from giftgql.requests.service import once
+from giftgql.requests.service import Once, once
 from giftgql.values import given, record_id
 
 ATTEMPTS = 3
@@ -33,12 +42,26 @@ ATTEMPTS = 3
 async def add(context: Context, wanted: Wanted, new: NewTrans) -> Result:
     """Post a movement. Where its code was changed since it was looked up, look again."""
     for _ in range(ATTEMPTS):
-        presented = await admit(context.store, context.caller, wanted, is_taking=new.is_taking)
+        try:
+            presented = await admit(context.store, context.caller, wanted, is_taking=new.is_taking)
+        except Refusal:
+            if done := await _done_before(context, new.request):
+                return done
+            raise
         asked = service.move(context.reading(), new, presented)
         result: Result = await context.post(asked)
         if not result.outcome.is_stale:
             return result
     raise Unavailable
+
+
+async def _done_before(context: Context, request: Once | None) -> Result | None:
+    """The first answer to a repeated request whose code can be used no longer."""
+    if request is None:
+        return None
+    async with context.read() as reading:
+        done = await requests.done(reading, request)
+    return None if done is None else Result(Outcome(), "", done)
 
 
 async def capture(context: Context, trans: GiftcardTransCaptureInput) -> Asked:
@@ -98,6 +121,8 @@ async def cancel(context: Context, trans: GiftcardTransCancelInput) -> Result | 
     if (wanted is None) == (of_key is None):
         raise InvalidInput("id", "or ofKey is needed, not both")
     if of_key is not None:
+        if given(trans.idempotency_key) is not None:
+            raise InvalidInput("idempotencyKey", "does not go with ofKey, which may be repeated")
         return await _cancel_key(context, of_key)
     assert wanted is not None
     recorded = await _found(context, record_id(wanted))
@@ -120,27 +145,39 @@ async def _cancel_key(context: Context, of_key: str) -> Result | None:
         async with context.read() as reading:
             done = await requests.find(reading, of_key)
         if done is not None:
-            return await _undo(context, done)
-        async with context.write() as tx:
-            if await requests.claim(tx, claim) is None:
-                await requests.settle(tx, claim, {"cancelled": True})
+            return await _undo(context, claim, done)
+        try:
+            async with context.write() as tx:
+                if await requests.claim(tx, claim) is None:
+                    await requests.settle(tx, claim, {"cancelled": True})
                 return None
+        except IdempotencyConflict:
+            continue  # it has just come: undo it
     raise Unavailable
 
 
-async def _undo(context: Context, done: requests.Outcome) -> Result | None:
+async def _undo(context: Context, claim: Once, done: requests.Outcome) -> Result | None:
     if "cancelled" in done:
         return None
     movement_id = done.get("movement") or done.get("end")
     if movement_id is None:
         raise Conflict("ofKey", "What this key did was no movement of money; it stays.")
     recorded = await _found(context, movement_id)
-    order = Undo(
-        account_id=recorded.movement.account_id,
-        movement_id=recorded.id,
-        by=By(context.caller.name, reason="reversal"),
-    )
-    result: Result = await context.post(Asked(order))
+    movement, by = recorded.movement, By(context.caller.name, reason="reversal")
+    if movement.type is MovementType.TRANSFER and movement.state is MovementState.POSTED:
+        assert movement.about_id is not None
+        there = await _found(context, movement.about_id)
+        back = Transfer(
+            account_id=there.movement.account_id,
+            to_id=movement.account_id,
+            amount=-movement.amount,
+            by=by,
+        )
+        # Keys of its own keep a repeated reversal from going back and forth.
+        asked = Asked(back, claim, keys_of=f"{context.caller.name}/undo")
+    else:
+        asked = Asked(Undo(account_id=movement.account_id, movement_id=movement.id, by=by))
+    result: Result = await context.post(asked)
     return result
 
 

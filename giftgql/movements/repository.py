@@ -66,7 +66,7 @@ class MovementRepository:
 
     async def by_ids(self, movement_ids: Collection[int]) -> list[Recorded]:
         query = _RECORDED.where(col(Movement.id).in_(movement_ids))
-        return [_recorded(row) for row in (await self.session.execute(query)).all()]
+        return [_recorded(row) for row in (await self.session.exec(query)).all()]
 
     async def page(self, cut: Cut, criteria: Criteria, now: datetime) -> list[Recorded]:
         """One row more than the page shows. In a synchronisation an authorisation comes once
@@ -74,9 +74,9 @@ class MovementRepository:
         wanted = _conditions(criteria, now)
         if cut.window is None:
             query = _RECORDED.where(*wanted).order_by(col(Movement.id))
-            found = await self.session.execute(query.offset(cut.skip).limit(cut.first + 1))
+            found = await self.session.exec(query.offset(cut.skip).limit(cut.first + 1))
             return [_recorded(row) for row in found.all()]
-        events = (await self.session.execute(_events(cut, wanted))).all()
+        events = (await self.session.exec(_events(cut, wanted))).all()
         known = {each.id: each for each in await self.by_ids({row[1] for row in events})}
         return [
             Recorded(
@@ -103,7 +103,7 @@ class MovementRepository:
             ranked.c.place.between(cut.skip + 1, cut.skip + cut.first + 1)
         )
         query = _RECORDED.where(col(Movement.id).in_(shown)).order_by(col(Movement.id))
-        return [_recorded(row) for row in (await self.session.execute(query)).all()]
+        return [_recorded(row) for row in (await self.session.exec(query)).all()]
 
 
 _RECORDED: Any = (

@@ -12,8 +12,9 @@ from giftgql.errors import (
     TransactionNotFound,
 )
 from giftgql.installation import service as installation
+from giftgql.ledger.books import Entry
 from giftgql.ledger.models import HoldEnd, HoldEnding, Movement, MovementState, MovementType
-from giftgql.ledger.orders import By, Entry, Move
+from giftgql.ledger.orders import By, Move
 from giftgql.ledger.service import Asked, Result
 from giftgql.money import Money, NotMoney
 from giftgql.movements.repository import Criteria, Recorded, TransStatus
@@ -212,23 +213,25 @@ def _trans(
     sign = 1 if movement.amount > 0 else -1
     captured = end.captured if end else abs(movement.amount) if _is_posted(movement) else 0
     is_captured = end is not None and end.ending is HoldEnding.CAPTURED
+    status = _status(movement, end, now)
+    has_timed_out = end is None and status is TransStatus.CANCELLED
     return Trans(
         id=movement.id,
         card_id=movement.account_id,
         type=movement.type,
-        status=_status(movement, end, now),
+        status=status,
         currency=currency,
         amount=sign * captured if is_captured else movement.amount,
         asked=movement.asked,
         balance=end.balance if end else movement.balance,
         captured=captured,
-        released=end.released if end else 0,
+        released=end.released if end else abs(movement.amount) if has_timed_out else 0,
         refunded=refunded,
         caller=movement.caller,
         created_at=movement.created_at,
         error=movement.error,
         authorized_until=movement.hold_until if is_hold else None,
-        ended_at=end.created_at if end else None,
+        ended_at=end.created_at if end else movement.hold_until if has_timed_out else None,
         about_id=movement.about_id,
         code_id=movement.code_id,
         source_id=movement.source_id,

@@ -138,6 +138,17 @@ ACCOUNTS = (
         (OPEN_HOLDS,),
     ),
     Rule(
+        "account-due",
+        "account",
+        "The sweep knows of every account where a hold may end or funds expire.",
+        """
+        SELECT id, COALESCE(next_hold_end, valid_until), due_at FROM account
+        WHERE COALESCE(due_at > next_hold_end, next_hold_end IS NOT NULL)
+           OR posted > held AND NOT blocked
+              AND COALESCE(due_at > valid_until, valid_until IS NOT NULL)
+        """,
+    ),
+    Rule(
         "account-closed",
         "account",
         "A closed account has no money and no open hold.",

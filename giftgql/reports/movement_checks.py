@@ -178,7 +178,9 @@ MOVEMENTS = (
         "movement",
         "The incoming half of a transfer is about the outgoing one, which posted just that to it.",
         """
-        SELECT i.id, -i.amount, o.amount
+        SELECT i.id,
+               CAST(-i.amount AS VARCHAR(20)) || ' to ' || CAST(i.account_id AS VARCHAR(20)),
+               CAST(o.amount AS VARCHAR(20)) || ' to ' || CAST(p.credit_account AS VARCHAR(20))
         FROM movement i LEFT JOIN movement o
             ON o.id = i.about_id AND o.type = 'TRANSFER' AND o.state = 'POSTED'
         LEFT JOIN posting p ON p.movement_id = o.id AND p.line = 0
@@ -246,7 +248,8 @@ HOLD_ENDS = (
         "hold_end",
         "Captured and released together are what was held.",
         """
-        SELECT e.hold_id, ABS(m.amount), e.captured + e.released
+        SELECT e.hold_id, ABS(m.amount), CAST(e.captured AS VARCHAR(20)) || ' captured, '
+               || CAST(e.released AS VARCHAR(20)) || ' released'
         FROM hold_end e JOIN movement m ON m.id = e.hold_id
         WHERE e.captured + e.released <> ABS(m.amount) OR e.captured < 0 OR e.released < 0
         """,

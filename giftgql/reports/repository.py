@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     CompoundSelect,
+    Executable,
     Select,
     Subquery,
     and_,
@@ -37,6 +38,8 @@ from giftgql.ledger.models import (
 )
 from giftgql.reports.models import LiabilityGroup
 from giftgql.reports.rules import Rule
+
+Rows = Sequence[Any]
 
 QUARTER_HOUR, DAY = 900, 86_400
 JOURNAL_BATCH = 1_000
@@ -101,6 +104,9 @@ class ReportRepository:
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
 
+    async def _rows(self, query: Executable, given: dict[str, Any] | None = None) -> Rows:
+        return (await (await self.session.connection()).execute(query, given)).all()
+
     async def offences(self, rule: Rule, *, at_most: int) -> list[Offence]:
         """The first rows that break a rule."""
         given = ", ".join((*rule.given, f"offence(row_id, expected, found) AS ({rule.statement})"))
@@ -109,12 +115,11 @@ class ReportRepository:
             "SELECT row_id, expected, found, COUNT(*) OVER () FROM offence "
             "ORDER BY row_id LIMIT :at_most"
         )
-        rows = await self.session.execute(query, {"at_most": at_most})
-        return [Offence(*row) for row in rows]
+        return [Offence._make(row) for row in await self._rows(query, {"at_most": at_most})]
 
     async def count_movements(self) -> int:
-        counted = await self.session.execute(select(func.count()).select_from(Movement))
-        return int(counted.scalar_one())
+        [(count,)] = await self._rows(select(func.count()).select_from(Movement))
+        return int(count)
 
     async def sides(self, until: datetime | None) -> tuple[list[Side], list[Side]]:
         """Debits and credits of every account until a moment; None is without end."""
@@ -127,7 +132,7 @@ class ReportRepository:
         place = case((side > 0, 0), else_=side).label("place")
         query = select(col(Posting.currency), place, func.sum(Posting.amount))
         query = query.where(_within(None, until)).group_by(col(Posting.currency), text("place"))
-        rows = await self.session.execute(query)
+        rows = await self._rows(query)
         return [Side(currency, account, int(amount)) for currency, account, amount in rows]
 
     async def due(self, now: datetime, until: datetime | None) -> dict[str, int]:
@@ -138,7 +143,7 @@ class ReportRepository:
             .where(standing.c.due > 0)
             .group_by(standing.c.currency)
         )
-        return {currency: int(due) for currency, due in await self.session.execute(query)}
+        return {currency: int(due) for currency, due in await self._rows(query)}
 
     async def owed(
         self, now: datetime, until: datetime | None, group: LiabilityGroup
@@ -151,7 +156,7 @@ class ReportRepository:
             rows = rows.join(GiftCard, col(GiftCard.id) == standing.c.id)
         each = rows.where(owed != 0).subquery()
         query = select(each.c.currency, each.c.of, func.sum(each.c.owed), func.count())
-        found = await self.session.execute(query.group_by(each.c.currency, each.c.of))
+        found = await self._rows(query.group_by(each.c.currency, each.c.of))
         return [
             Owed(currency, None if of is None else int(of), int(amount), cards)
             for currency, of, amount, cards in found
@@ -178,12 +183,10 @@ class ReportRepository:
         )
         return [
             Activity(source, day, kind, currency, int(moved), int(amount), int(declined))
-            for source, day, kind, currency, moved, amount, declined in (
-                await self.session.execute(query)
-            )
+            for source, day, kind, currency, moved, amount, declined in (await self._rows(query))
         ]
 
-    async def journal(self, start: datetime, end: datetime) -> AsyncIterator[JournalLine]:
+    async def journal(self, start: datetime, end: datetime) -> AsyncGenerator[JournalLine, None]:
         """The postings of a period in the order of time, never many of them in memory."""
         query = (
             select(
@@ -206,8 +209,10 @@ class ReportRepository:
             .order_by(col(Posting.effective_at), col(Posting.movement_id), col(Posting.line))
             .execution_options(yield_per=JOURNAL_BATCH)
         )
-        async for row in await self.session.stream(query):
-            yield JournalLine._make(row)
+        connection = await self.session.connection()
+        async with connection.stream(query) as rows:
+            async for row in rows:
+                yield JournalLine._make(row)
 
 
 def _number(group: LiabilityGroup) -> ColumnElement[Any]:

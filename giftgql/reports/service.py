@@ -1,5 +1,6 @@
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TypeVar
@@ -191,24 +192,25 @@ async def summary_lines(reading: Reading, days: "Days", source_id: str | None) -
     ]
 
 
-async def journal(reading: Reading, days: "Days") -> AsyncIterator[JournalEntry]:
+async def journal(reading: Reading, days: "Days") -> AsyncGenerator[JournalEntry, None]:
     """The postings of these days in the order of time, one after the other."""
     zone = reading.settings.zone
     start, end = _midnight(days.first, zone), _midnight(days.last + timedelta(days=1), zone)
-    async for line in reading.reports.journal(start, end):
-        yield JournalEntry(
-            line.effective_at,
-            line.movement_id,
-            line.line,
-            line.type,
-            _account_name(line.debit_account),
-            _account_name(line.credit_account),
-            Money(line.amount, line.currency),
-            line.caller,
-            line.source_id,
-            line.ref_no,
-            line.reason,
-        )
+    async with aclosing(reading.reports.journal(start, end)) as lines:
+        async for line in lines:
+            yield JournalEntry(
+                line.effective_at,
+                line.movement_id,
+                line.line,
+                line.type,
+                _account_name(line.debit_account),
+                _account_name(line.credit_account),
+                Money(line.amount, line.currency),
+                line.caller,
+                line.source_id,
+                line.ref_no,
+                line.reason,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +228,7 @@ class Days:
         if last < first:
             raise InvalidInput("to", "lies before from")
         if (last - first).days >= MOST_DAYS:
-            raise InvalidInput("to", f"is more than {MOST_DAYS} days after from")
+            raise InvalidInput("to", f"makes it more than {MOST_DAYS} days")
         if last.year > LAST_YEAR:
             raise InvalidInput("to", f"lies after {LAST_YEAR}")
         return cls(first, last)

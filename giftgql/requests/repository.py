@@ -5,9 +5,7 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.requests.models import Request
-from giftgql.rows import Rows, insert_rows, insert_unless_there, rows_by
-
-ADDED = ("caller", "key", "mutation", "fingerprint", "outcome", "created_at")
+from giftgql.rows import Rows, Write, insert_unless_there, rows_by
 
 
 class RequestRepository:
@@ -21,9 +19,11 @@ class RequestRepository:
         claimed = await self.session.exec(claim.returning(col(Request.key)))
         return claimed.first() is not None
 
-    async def add_all(self, requests: Rows) -> int:
-        """Claim keys with the outcomes they will have; says how many were not taken."""
-        return await insert_rows(self.session, Request, ADDED, requests, unless_there=True)
+    @staticmethod
+    def claims(requests: Rows) -> Write:
+        """Keys to be claimed with the outcomes they will have, if nobody has claimed them."""
+        columns = ("caller", "key", "mutation", "fingerprint", "outcome", "created_at")
+        return Write(Request, columns, requests, unless_there=True)
 
     async def by_keys(self, keys: Rows) -> Rows:
         """Caller, key, fingerprint and outcome of those of (caller, key) that are claimed."""

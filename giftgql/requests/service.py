@@ -7,6 +7,7 @@ import orjson
 
 from giftgql.errors import IdempotencyConflict, InvalidInput, Unavailable
 from giftgql.requests.models import Request
+from giftgql.rows import Write
 from giftgql.store import Reading, Transaction
 
 _KEY = re.compile(r"[\x20-\x7e]{1,128}")
@@ -68,20 +69,21 @@ class Keys:
             row = (caller, request.key, request.mutation, fingerprint, outcome, tx.now)
             self.claims.append(row)
 
+    def writing(self, tx: Transaction) -> Write:
+        """The claims, in the order of their keys: two transactions cannot wait for each other."""
+        return tx.requests.claims(sorted(self.claims, key=lambda claim: claim[:2]))
+
+    def check(self, written: int) -> None:
+        """Refuses with JustClaimed where a key was taken meanwhile."""
+        if written != len(self.claims):
+            raise JustClaimed
+
 
 async def keys_of(tx: Transaction, wanted: Iterable[tuple[str, Once | None]]) -> Keys:
     """What is known of these callers' requests."""
     keys = {(caller, request.key) for caller, request in wanted if request is not None}
     rows = await tx.requests.by_keys(sorted(keys))
     return Keys({(caller, key): (print_, outcome or {}) for caller, key, print_, outcome in rows})
-
-
-async def claim_all(tx: Transaction, keys: Keys) -> None:
-    """Write the claims, in the order of their keys: two transactions then cannot wait for each
-    other. Refuses with JustClaimed where one is taken meanwhile."""
-    claims = sorted(keys.claims, key=lambda claim: claim[:2])
-    if await tx.requests.add_all(claims) != len(claims):
-        raise JustClaimed
 
 
 async def claim(tx: Transaction, request: Once | None) -> dict[str, Any] | None:
@@ -114,6 +116,16 @@ async def find(reading: Reading, key: str) -> Outcome | None:
         raise InvalidInput("ofKey", "must be 1 to 128 printable ASCII characters")
     done = await reading.requests.get(reading.caller.name, key)
     return None if done is None else done.outcome or {}
+
+
+async def done(reading: Reading, request: Once) -> Outcome | None:
+    """The outcome of this request if it is done. Refuses `IDEMPOTENCY_CONFLICT`."""
+    found = await reading.requests.get(reading.caller.name, request.key)
+    if found is None:
+        return None
+    if found.fingerprint != reading.vault.request_fingerprint(request.canonical):
+        raise IdempotencyConflict
+    return found.outcome or {}
 
 
 async def settle(tx: Transaction, request: Once | None, outcome: dict[str, Any]) -> None:
