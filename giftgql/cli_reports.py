@@ -146,7 +146,7 @@ def summary(
     rows = [
         (
             each.day,
-            _safe(each.source_id),
+            safe(each.source_id),
             each.type,
             each.amount.currency,
             each.count,
@@ -193,14 +193,14 @@ def _journal_row(entry: Any) -> tuple[object, ...]:
         entry.credit,
         entry.amount,
         entry.amount.currency,
-        _safe(entry.caller),
-        _safe(entry.source_id),
-        _safe(entry.ref_no),
-        _safe(entry.reason),
+        safe(entry.caller),
+        safe(entry.source_id),
+        safe(entry.ref_no),
+        safe(entry.reason),
     )
 
 
-def _safe(text: str | None) -> str:
+def safe(text: str | None) -> str:
     """Foreign text for a spreadsheet, which is not to take it for a formula."""
     if text is None:
         return ""

@@ -305,10 +305,11 @@ class Sqlite(Database):
 
     @asynccontextmanager
     async def _snapshot(self, seconds: float) -> AsyncIterator[AsyncSession]:
-        deadline = monotonic() + seconds
+        deadline, caller = monotonic() + seconds, asyncio.current_task()
+        assert caller is not None
 
         def is_over() -> bool:
-            return monotonic() > deadline
+            return caller.cancelling() > 0 or monotonic() > deadline
 
         async with _session(self._snapshots) as session:
             connection = await session.connection()

@@ -102,4 +102,4 @@ def assert_declined(on: Books, outcome: Outcome, code: ErrorCode | None) -> None
         assert outcome.entry.state is MovementState.DECLINED
         assert on.entries == [outcome.entry]
         assert (on.lines, on.ends, on.touched) == ([], [], {})
-        assert outcome.end is outcome.past is None
+        assert (outcome.end, outcome.past) == (None, None)

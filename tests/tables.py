@@ -8,7 +8,7 @@ from typing import Any
 from sqlmodel import col, select
 
 from giftgql.audit.models import AuditEvent, Event
-from giftgql.ledger.models import Account, HoldEnd, Movement, MovementState, Posting
+from giftgql.ledger.models import Account, HoldEnd, Movement, MovementState, MovementType, Posting
 from giftgql.reports import service as reports
 from giftgql.requests.models import Request
 from giftgql.settings import Settings
@@ -47,6 +47,11 @@ class Tables:
         if state is not None:
             query = query.where(Movement.state == state)
         return await self.all(query.order_by(col(Movement.id)))
+
+    async def used(self, card_id: str) -> int:
+        """What was taken from a card at once."""
+        posted = await self.movements(card_id, MovementState.POSTED)
+        return -sum(each.amount for each in posted if each.type is MovementType.USE)
 
     async def by_ref_nos(self, ref_nos: Collection[str]) -> list[Movement]:
         return await self.all(select(Movement).where(col(Movement.ref_no).in_(ref_nos)))

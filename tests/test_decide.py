@@ -202,7 +202,7 @@ def test_what_is_moved_is_recorded_and_posted_against_the_account_of_its_type(
 def test_a_decline_is_recorded_with_what_was_asked_and_what_was_available() -> None:
     on = books(funds(held=950))
     order = move(USE, -100)
-    facts = {"state": MovementState.DECLINED, "error": ErrorCode.INSUFFICIENT_FUNDS}
+    facts: dict[str, Any] = {"state": MovementState.DECLINED, "error": ErrorCode.INSUFFICIENT_FUNDS}
     assert one(on, order) == Outcome(entry=entry(order, USE, -100, 50, **facts))
     assert figures(on.accounts[CARD]) == (1_000, 950, 1_000, 0)
 

@@ -288,8 +288,8 @@ def test_a_transfer_is_one_posting_and_a_movement_on_each_card(
     on = books(funds(held=50), funds(OTHER, posted=7, lifetime=9))
     order = transfer(amount)
     sent = entry(order, TRANSFER, -size, 950 - size, about_id=order.twin_id)
-    by, there = CALLER._replace(code_id=None), {"id": order.twin_id, "account_id": OTHER}
-    came = entry(order, TRANSFER, size, 7 + size, by, about_id=order.id)._replace(**there)
+    came = sent._replace(id=order.twin_id, account_id=OTHER, amount=size, asked=size)
+    came = came._replace(balance=7 + size, about_id=order.id, code_id=None)
     assert one(on, order) == Outcome(entry=sent)
     assert on.entries == [sent, came]
     assert on.lines == [Line(order.id, 0, CARD, OTHER, size, "EUR", NOW)]

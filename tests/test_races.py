@@ -7,15 +7,20 @@ checked whole.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import count, cycle
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
-from giftgql.ledger.models import MovementState
+from giftgql.audit.models import Event
+from giftgql.ledger.models import HoldEnding, MovementState
 from giftgql.settings import Settings
 from tests import factories, servers
 from tests.client import Answer, Client
@@ -24,6 +29,7 @@ from tests.tables import Tables
 
 CALLERS = 50
 Call = Callable[[Client], Awaitable[Answer]]
+Change = Callable[..., Awaitable[Answer]]
 POSTED = MovementState.POSTED
 _numbers = count(1)
 
@@ -90,7 +96,7 @@ async def _connect(caller: Client) -> Answer:
     return await caller.run("{ __typename }")
 
 
-def call(change: Callable[..., Awaitable[Answer]], *arguments: Any, **facts: Any) -> Call:
+def call(change: Change, *arguments: Any, **facts: Any) -> Call:
     return lambda caller: change(caller, *arguments, **facts)
 
 
@@ -177,10 +183,10 @@ async def test_one_key_from_fifty_callers_ends_or_undoes_or_transfers_once(
     card, other, key = await funded(shop.till), await factories.card(shop.till), new_key()
     spent = await factories.spend(shop.till, card, "-4.00")
     hold = await factories.hold(shop.till, card, "-3.00")
-    calls = {
+    calls: dict[str, tuple[Change, tuple[str, str], int]] = {
         "capture": (factories.capture, (hold["id"], "1.00"), 500),
         "refund": (factories.refund, (spent["id"], "1.00"), 700),
-        "transfer": (factories.transfer, (card["id"], other["id"]), 0),
+        "transfer": (factories.transfer, (card["id"], other["id"]), 300),
     }
     change, arguments, posted = calls[what]
     once = call(change, *arguments, idempotencyKey=key)
@@ -261,3 +267,183 @@ async def test_a_reversal_at_once_with_its_late_request_leaves_nothing(shop: Sho
             [undone] = await shop.tables.about(str(each.id), POSTED)
             assert undone.amount == 100
         assert (await shop.tables.account(card["id"])).posted == 10_000
+
+
+# A hold, a card's standing, and time
+
+
+@pytest.mark.parametrize("seconds", [3600, 1])
+async def test_a_hold_that_is_ended_from_all_sides_ends_once(shop: Shop, seconds: int) -> None:
+    """Captured, cancelled, timed out, refunded and blocked, all at the moment its time is up."""
+    seen = set[HoldEnding]()
+    for _ in range(4):
+        card = await funded(shop.till, "10.00")
+        duration = f"PT{seconds}S"
+        hold = await factories.hold(shop.till, card, "-4.00", authorizeFor=duration)
+        if seconds == 1:
+            await asyncio.sleep(_left(hold) - 0.03)
+        calls = [
+            *[call(factories.capture, hold["id"], "1.50")] * 8,
+            *[call(factories.cancel, hold["id"])] * 8,
+            *[call(factories.refund, hold["id"], "0.40")] * 8,
+            *[use(card, "-1.00")] * 8,
+            call(factories.stand, "Block", card["id"]),
+        ]
+        Random(card["id"]).shuffle(calls)
+        await shop.at_once(*calls)
+        await factories.cancel(shop.till, hold["id"])
+        seen.add(await _ended_once(shop, card, hold))
+    assert seen <= {HoldEnding.CAPTURED, HoldEnding.CANCELLED, HoldEnding.TIMED_OUT}
+
+
+def _left(hold: dict[str, Any]) -> float:
+    until = datetime.fromisoformat(hold["authorizedUntil"])
+    return (until - datetime.now(UTC)).total_seconds()
+
+
+async def _ended_once(shop: Shop, card: dict[str, Any], hold: dict[str, Any]) -> HoldEnding:
+    """Check what a card of 10.00 with a hold of 4.00 came to; returns how the hold ended."""
+    [end] = await shop.tables.ends(hold["id"])
+    taken = 150 if end.ending is HoldEnding.CAPTURED else 0
+    assert (end.captured, end.released) == (taken, 400 - taken)
+    refunds = await shop.tables.about(hold["id"], POSTED)
+    assert sum(each.amount for each in refunds) <= end.captured
+    blocked_at = await shop.tables.when(Event.CARD_BLOCKED, card["id"])
+    postings = await shop.tables.postings(card["id"])
+    assert [each.amount for each in postings if each.movement_id == int(hold["id"])] == [150][
+        : len(postings) if taken else 0
+    ]
+    assert all(each.effective_at <= blocked_at for each in postings)
+    if end.ending is HoldEnding.TIMED_OUT:
+        assert end.created_at >= datetime.fromisoformat(hold["authorizedUntil"])
+    account = await shop.tables.account(card["id"])
+    used = await shop.tables.used(card["id"])
+    assert account.held == 0
+    assert account.posted == 1000 - end.captured - used + sum(each.amount for each in refunds)
+    return end.ending
+
+
+async def test_the_money_of_a_hold_that_times_out_is_used_once(shop: Shop) -> None:
+    for _ in range(3):
+        card = await funded(shop.till, "10.00")
+        hold = await factories.hold(shop.till, card, "-10.00", authorizeFor="PT1S")
+        await asyncio.sleep(_left(hold) - 0.02)
+        answers = await shop.at_once(*[use(card, "-1.00")] * CALLERS)
+        assert set(outcomes(answers)) <= {None, "INSUFFICIENT_FUNDS"}
+        await factories.trans(shop.till, code=code_of(card), transType="USE", amount="-0.01")
+        [end] = await shop.tables.ends(hold["id"])
+        assert (end.ending, end.released) == (HoldEnding.TIMED_OUT, 1000)
+        until = datetime.fromisoformat(hold["authorizedUntil"])
+        taken = await shop.tables.movements(card["id"], POSTED)
+        assert all(each.created_at >= until for each in taken[1:])
+
+
+@pytest.mark.parametrize("how", ["block", "disable", "revoke", "replace"])
+async def test_a_stop_that_is_acknowledged_precedes_every_later_movement(
+    shop: Shop, how: str
+) -> None:
+    number = next(_numbers)
+    codes = {"physicalCode": f"STOP{number:04}", "externalCode": f"EXTRA{number:04}"}
+    card = await funded(shop.till, "1000.00", **codes)
+    stops: dict[str, tuple[Call, str]] = {
+        "block": (call(factories.stand, "Block", card["id"]), "CARD_BLOCKED"),
+        "disable": (call(factories.stand, "Disable", card["id"]), "CARD_DISABLED"),
+        "revoke": (
+            call(
+                factories.edit, card["id"], revokePhysicalCode=True, externalCode=f"EXT{number:04}"
+            ),
+            "NOT_FOUND",
+        ),
+        "replace": (call(factories.edit, card["id"], physicalCode=f"NEW{number:04}"), "NOT_FOUND"),
+    }
+    stop, refusal = stops[how]
+    stopped, after = asyncio.Event(), Counter[str | None]()
+    asked = dict[str, bool]()
+
+    async def work(caller: Client, name: str) -> None:
+        for turn in range(100):
+            ref_no = f"{how} {number} {name} {turn}"
+            asked[ref_no] = stopped.is_set()
+            answer = await use(card, "-0.01", refNo=ref_no)(caller)
+            if asked[ref_no]:
+                after[answer.code] += 1
+                return
+
+    callers = cycle(shop.callers)
+    working = [asyncio.create_task(work(next(callers), str(n))) for n in range(20)]
+    await asyncio.sleep(0.1)
+    assert (await stop(shop.callers[-1])).code is None
+    stopped.set()
+    await asyncio.gather(*working)
+    assert after == {refusal: 20}
+    moved = {each.ref_no for each in await shop.tables.movements(card["id"], POSTED)}
+    assert moved & {ref_no for ref_no, is_late in asked.items() if not is_late}
+    assert not moved & {ref_no for ref_no, is_late in asked.items() if is_late}
+
+
+# Locks held by others, on PostgreSQL
+
+
+@asynccontextmanager
+async def locked(shop: Shop, *cards: dict[str, Any]) -> AsyncIterator[None]:
+    """The accounts of these cards, locked by somebody else for as long as the block lasts."""
+    connection = await asyncpg.connect(shop.url)
+    try:
+        async with connection.transaction():
+            ids = [int(card["id"]) for card in cards]
+            await connection.fetch("SELECT id FROM account WHERE id = ANY($1) FOR UPDATE", ids)
+            yield
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("processes", ["postgresql"], indirect=True)
+async def test_a_lock_on_one_account_does_not_hold_up_movements_on_others(shop: Shop) -> None:
+    card, *others = [await funded(shop.till) for _ in range(16)]
+    async with locked(shop, card):
+        waiting = asyncio.create_task(shop.at_once(*[use(card, "-0.10")] * 20))
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(2.5):  # a lock is waited for for 3 s
+            answers = await shop.at_once(*(use(each, "-0.10") for each in others * 3))
+        assert outcomes(answers) == {None: 45}
+        assert not waiting.done()
+    assert outcomes(await waiting) == {None: 20}
+    assert (await shop.tables.account(card["id"])).posted == 800
+
+
+@pytest.mark.parametrize("processes", ["postgresql"], indirect=True)
+async def test_a_movement_waits_for_its_own_accounts_lock_only(shop: Shop) -> None:
+    """One that found its account locked for a moment is not behind those that wait for long."""
+    card, other = [await funded(shop.till) for _ in range(2)]
+    async with locked(shop, card):
+        waiting = asyncio.create_task(shop.at_once(*[use(card, "-0.10")] * 20))
+        await asyncio.sleep(0.2)
+        async with locked(shop, other):
+            briefly = asyncio.create_task(shop.at_once(*[use(other, "-0.10")] * 2))
+            await asyncio.sleep(0.2)
+        async with asyncio.timeout(1.5):
+            assert outcomes(await briefly) == {None: 2}
+        assert not waiting.done()
+    assert outcomes(await waiting) == {None: 20}
+
+
+@pytest.mark.parametrize("processes", ["postgresql"], indirect=True)
+async def test_a_movement_on_an_account_that_stays_locked_is_refused_and_not_made(
+    shop: Shop,
+) -> None:
+    card = await funded(shop.till)
+    async with locked(shop, card):
+        answers = await shop.at_once(*[use(card, "-0.10")] * 3)
+        assert outcomes(answers) == {"UNAVAILABLE": 3}
+    assert (await shop.tables.account(card["id"])).posted == 1000
+
+
+@pytest.mark.parametrize("processes", ["postgresql"], indirect=True)
+async def test_many_locked_accounts_hold_up_nobody_for_longer_than_one(shop: Shop) -> None:
+    """As when a process freezes in a batch, and its callers repeat themselves at another one."""
+    cards = [await funded(shop.till) for _ in range(40)]
+    async with locked(shop, *cards):
+        began = asyncio.get_running_loop().time()
+        answers = await shop.at_once(*(use(card, "-0.10") for card in cards))
+        assert asyncio.get_running_loop().time() - began < 7.0
+    assert outcomes(answers) == {"UNAVAILABLE": 40}

@@ -4,6 +4,7 @@
 out access tokens, `health` answers the load balancer.
 """
 
+import asyncio
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from giftgql import log, schema
-from giftgql.app import health, oauth
+from giftgql.app import health, oauth, sweep
 from giftgql.app.callers import Callers
 from giftgql.app.edge import Edge
 from giftgql.app.graphql import GraphQLEndpoint
@@ -36,13 +37,17 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.store = store or await open_store(settings, serving=True)
         app.state.callers = Callers(app.state.store)
-        if store is None:
-            _set_apart_what_stays()
+        if store is not None:
+            yield
+            return
+        _set_apart_what_stays()
+        sweeping = asyncio.create_task(sweep.keep_swept(app.state.store))
         try:
             yield
         finally:
-            if store is None:
-                await app.state.store.close()
+            sweeping.cancel()
+            await asyncio.wait([sweeping])
+            await app.state.store.close()
 
     app = Starlette(
         lifespan=lifespan,

@@ -22,13 +22,20 @@ log = structlog.get_logger("giftgql.ledger")
 
 MOST_AT_ONCE = 200
 ATTEMPTS = 4
-ALONE_AT_ONCE = 4
+
+SKIPS, PAUSE = 2, 0.01
+"""How often an order whose account is locked by another transaction is put off, and for how
+long, before somebody waits for that lock."""
+
+WAITERS = 4
+"""Locks that are waited for at once, each on a connection of its own."""
 
 
 @dataclass(eq=False, slots=True)
 class _Ticket:
     asked: Asked
     deadline: float
+    skips: int = 0
     answer: "asyncio.Future[Result]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -49,8 +56,10 @@ class Coalescer:
         self._store = store
         self._waiting: deque[_Ticket] = deque()
         self._batches: asyncio.Task[None] | None = None
-        self._alone: set[asyncio.Task[None]] = set()
-        self._lane = asyncio.Semaphore(ALONE_AT_ONCE)
+        self._put_off = 0
+        self._waiters: dict[int, list[_Ticket]] = {}
+        self._waits: set[asyncio.Task[None]] = set()
+        self._lanes = asyncio.Semaphore(WAITERS)
         self._is_closing = False
 
     async def post(self, asked: Asked) -> Result:
@@ -60,38 +69,40 @@ class Coalescer:
             raise Unavailable
         deadline = asyncio.get_running_loop().time() + settings.lock_seconds
         ticket = _Ticket(asked, deadline)
-        self._waiting.append(ticket)
-        if self._batches is None:
-            self._batches = asyncio.create_task(self._work())
+        self._queue(ticket)
         return await ticket.answer
 
     async def close(self) -> None:
         """Take no more orders, and finish those that were taken."""
         self._is_closing = True
-        if self._batches is not None:
-            await self._batches
-        while self._alone:
-            await asyncio.wait(self._alone)
+        while self._batches or self._put_off or self._waits:  # noqa: ASYNC110  three ends to wait for
+            await asyncio.sleep(PAUSE)
+
+    def _queue(self, ticket: _Ticket) -> None:
+        self._waiting.append(ticket)
+        if self._batches is None:
+            self._batches = asyncio.create_task(self._work())
 
     async def _work(self) -> None:
         try:
             while self._waiting:
-                if batch := self._taken():
+                taken = min(len(self._waiting), MOST_AT_ONCE)
+                batch = self._still_wanted([self._waiting.popleft() for _ in range(taken)])
+                if batch:
                     await self._post(batch)
         finally:
             self._batches = None
 
-    def _taken(self) -> list[_Ticket]:
-        now, batch = asyncio.get_running_loop().time(), list[_Ticket]()
-        while self._waiting and len(batch) < MOST_AT_ONCE:
-            ticket = self._waiting.popleft()
-            if ticket.answer.done():
-                continue
+    @staticmethod
+    def _still_wanted(tickets: list[_Ticket]) -> list[_Ticket]:
+        """Without those whose callers have gone away, and those that have waited too long."""
+        now, wanted = asyncio.get_running_loop().time(), list[_Ticket]()
+        for ticket in tickets:
             if ticket.deadline < now:
                 ticket.give(Unavailable())
-            else:
-                batch.append(ticket)
-        return batch
+            elif not ticket.answer.done():
+                wanted.append(ticket)
+        return wanted
 
     async def _post(self, batch: list[_Ticket], *, alone: bool = False) -> None:
         """Post a batch. One that fails is halved until the culprit is alone."""
@@ -111,20 +122,35 @@ class Coalescer:
         else:
             for ticket, result in zip(batch, results, strict=True):
                 if result is None:
-                    self._post_alone(ticket)
+                    self._skip(ticket)
                 else:
                     ticket.give(result)
 
-    def _post_alone(self, ticket: _Ticket) -> None:
-        """Its account is locked by another transaction: wait for that without holding up all."""
+    def _skip(self, ticket: _Ticket) -> None:
+        """Another transaction has locked its account: try again, then wait for that."""
+        ticket.skips += 1
+        if ticket.skips <= SKIPS:
+            self._put_off += 1
+            asyncio.get_running_loop().call_later(PAUSE, self._try_again, ticket)
+            return
+        account_id = ticket.asked.order.account_id
+        if account_id in self._waiters:
+            self._waiters[account_id].append(ticket)
+            return
+        self._waiters[account_id] = [ticket]
+        task = asyncio.create_task(self._wait(account_id))
+        self._waits.add(task)
+        task.add_done_callback(self._waits.discard)
 
-        async def wait_and_post() -> None:
-            async with self._lane:
-                await self._post([ticket], alone=True)
+    def _try_again(self, ticket: _Ticket) -> None:
+        self._put_off -= 1
+        self._queue(ticket)
 
-        task = asyncio.create_task(wait_and_post())
-        self._alone.add(task)
-        task.add_done_callback(self._alone.discard)
+    async def _wait(self, account_id: int) -> None:
+        """Wait for an account, for all who want it meanwhile, without holding up any others."""
+        async with self._lanes:
+            if batch := self._still_wanted(self._waiters.pop(account_id)):
+                await self._post(batch, alone=True)
 
     async def _attempts(
         self, asked: Sequence[Asked], *, alone: bool

@@ -139,7 +139,7 @@ _PAST_COLUMNS: list[Any] = [
     REFUNDED,
     _about.type,
 ]
-_PAST = (
+_PAST: Any = (
     sql_select(*_PAST_COLUMNS)
     .select_from(Movement)
     .outerjoin(HoldEnd, col(HoldEnd.hold_id) == Movement.id)

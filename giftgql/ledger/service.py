@@ -18,7 +18,7 @@ SWEEP_BATCH = 200
 @dataclass(slots=True)
 class Asked:
     """An order, and the idempotency key that it came with. The key is one of the caller's own,
-    unless `keys_of` names another space of keys."""
+    unless `keys_of` names another space of keys, in which a decline claims none."""
 
     order: Order
     request: Once | None = None
@@ -81,7 +81,8 @@ async def post(
     taken = {id(one): _posted(tx, keys, books, one) for one in mine}
     claimed = await tx.ledger.write(books, keys.writing(tx))
     keys.check(claimed[0])
-    return [taken.get(id(one)) for one in asked]
+    absent = None if skip_locked else NotFound("id", "account")
+    return [taken.get(id(one), absent) for one in asked]
 
 
 def _posted(tx: Transaction, keys: Keys, books: Books, one: Asked) -> Result | Refusal:
@@ -93,7 +94,8 @@ def _posted(tx: Transaction, keys: Keys, books: Books, one: Asked) -> Result | R
     if done is not None:
         return Result(Outcome(), currency, done)
     outcome = decide_one(books, one.order)
-    if not outcome.is_stale:
+    is_kept = not outcome.is_stale and not (one.keys_of and outcome.error)
+    if one.request is not None and is_kept:
         keys.claim(tx, caller, one.request, _reference(outcome))
     return Result(outcome, currency)
 

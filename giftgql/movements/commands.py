@@ -139,11 +139,11 @@ async def cancel(context: Context, trans: GiftcardTransCancelInput) -> Result | 
 
 async def _cancel_key(context: Context, of_key: str) -> Result | None:
     """Undo what a key did; None where nothing came under it, and nothing will from now on."""
-    claim = once(of_key, "giftcardTransCancel", {"of_key": of_key})
-    assert claim is not None
     for _ in range(ATTEMPTS):
         async with context.read() as reading:
             done = await requests.find(reading, of_key)
+        claim = once(of_key, "giftcardTransCancel", {"of_key": of_key})
+        assert claim is not None
         if done is not None:
             return await _undo(context, claim, done)
         try:

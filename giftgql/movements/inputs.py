@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-import isodate
 import strawberry
 
 from giftgql import codes
 from giftgql.codes import CodeText, CodeType
+from giftgql.durations import duration
 from giftgql.errors import InvalidInput, NotFound
 from giftgql.ledger.models import MovementType
 from giftgql.money import Money, is_currency
@@ -15,7 +15,15 @@ from giftgql.movements.service import PERMISSIONS, NewTrans
 from giftgql.pins import valid_cvv, valid_pin
 from giftgql.requests.service import Once, once
 from giftgql.settings import Settings
-from giftgql.values import facts_of, given, optional, record_id, register, secret_input, text
+from giftgql.values import (
+    facts_of,
+    given,
+    optional,
+    record_id,
+    register,
+    secret_input,
+    text,
+)
 
 register("What a movement of money is.")(MovementType)
 
@@ -218,13 +226,8 @@ def _named(code: str | None, kind: CodeType | None) -> tuple[CodeText | None, Co
     return (None if code is None else codes.given(code, "code")), kind
 
 
-def _duration(text: str, longest: timedelta) -> timedelta:
-    try:
-        found = isodate.parse_duration(text) if len(text) <= 32 else None
-    except (isodate.ISO8601Error, ValueError, OverflowError, ArithmeticError):
-        found = None
-    if not isinstance(found, timedelta):
-        raise InvalidInput("authorizeFor", "is no ISO 8601 duration of days to seconds")
-    if not timedelta(seconds=1) <= found <= longest:
-        raise InvalidInput("authorizeFor", f"must be PT1S to P{longest.days}D")
+def _duration(written: str, longest: timedelta) -> timedelta:
+    found = duration(written, "authorizeFor")
+    if not isinstance(found, timedelta) or not timedelta(seconds=1) <= found <= longest:
+        raise InvalidInput("authorizeFor", f"must be days to seconds, PT1S to P{longest.days}D")
     return found

@@ -1,20 +1,23 @@
-from datetime import date, timedelta
+from datetime import date
 from typing import Annotated
 
-import isodate
 import strawberry
 
 from giftgql.cards.api import GiftCard
 from giftgql.context import Info
+from giftgql.durations import Duration, duration
 from giftgql.errors import InvalidInput, NotFound, PastExpiration
 from giftgql.fields import mutation
 from giftgql.permissions import Permission
 from giftgql.standing import service
-from giftgql.standing.service import Lengthening
-from giftgql.values import argument, given, optional, record_id, secret_input, text
-
-LONGEST_EXTENSION = 100
-"""Years that funds may be extended by at most."""
+from giftgql.values import (
+    argument,
+    given,
+    optional,
+    record_id,
+    secret_input,
+    text,
+)
 
 
 @strawberry.input
@@ -57,11 +60,11 @@ class GiftcardExtendInput(StandingInput):
         "does not have is its last one."
     )
 
-    def until(self) -> date | timedelta | Lengthening:
+    def until(self) -> date | Duration:
         day, time = given(self.expires_on), given(self.valid_for)
         if (day is None) == (time is None):
             raise InvalidInput("expiresOn", "or validFor is needed, not both")
-        return _duration(time) if time is not None else day or date.min
+        return duration(time, "validFor") if time is not None else day or date.min
 
 
 @strawberry.type
@@ -141,16 +144,3 @@ class StandingMutation:
         async with info.context.write() as tx:
             view = await service.unlock_secrets(tx, card_id, reason)
         return GiftCard.of(view, info.context.caller)
-
-
-def _duration(written: str) -> timedelta | Lengthening:
-    """Days, months and years from a day on. Refuses what is none, or takes too long."""
-    start = date(2026, 1, 1)
-    try:
-        longer: timedelta | Lengthening = isodate.parse_duration(written[:32])
-        until = start + longer
-    except (isodate.ISO8601Error, ValueError, OverflowError, ArithmeticError):
-        until = start
-    if not start < until <= start.replace(year=start.year + LONGEST_EXTENSION):
-        raise InvalidInput("validFor", "is no ISO 8601 duration such as P6M, up to P100Y")
-    return longer

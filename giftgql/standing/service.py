@@ -1,21 +1,15 @@
-from datetime import date, timedelta
-from typing import Protocol
+from datetime import date
 
 from giftgql.audit import service as audit
 from giftgql.audit.models import Event
 from giftgql.cards import service as cards
 from giftgql.cards.views import CardView
+from giftgql.durations import Duration
 from giftgql.errors import CardDisabled, NotFound
 from giftgql.ledger import service as ledger
 from giftgql.ledger.orders import By, Close, Extend, Funds
 from giftgql.store import Transaction
 from giftgql.tries import service as tries
-
-
-class Lengthening(Protocol):
-    """A time that can be counted from a day: a timedelta, or months and years."""
-
-    def __radd__(self, day: date) -> date: ...
 
 
 async def block(tx: Transaction, card_id: int, reason: str) -> CardView:
@@ -47,15 +41,13 @@ async def disable(tx: Transaction, card_id: int, reason: str) -> CardView:
     return await cards.view(tx, card_id)
 
 
-async def extend(
-    tx: Transaction, card_id: int, reason: str, until: "date | timedelta | Lengthening"
-) -> CardView:
+async def extend(tx: Transaction, card_id: int, reason: str, until: date | Duration) -> CardView:
     """Let a card's funds be valid until a day, or for a time from today; never until earlier.
 
     What has expired comes back. Funds without an end keep none.
     """
     funds = await _locked(tx, card_id)
-    last_day = until if isinstance(until, date) else tx.today + until
+    last_day: date = until if isinstance(until, date) else tx.today + until
     valid_until = tx.end_of(last_day)
     assert valid_until is not None
     if funds.valid_until is not None and funds.valid_until < valid_until:

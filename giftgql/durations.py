@@ -1,0 +1,33 @@
+"""Times as callers write them: ISO 8601 durations, some of which only a calendar can tell."""
+
+import re
+from contextlib import suppress
+from datetime import date, timedelta
+from typing import Protocol
+
+import isodate
+
+from giftgql.errors import InvalidInput
+
+_WRITTEN = re.compile(r"P(?=.{1,31}\Z)(?:\d+[YMWD])*(?:T(?:\d+[HMS])+)?", re.ASCII)
+
+
+class Calendar(Protocol):
+    """Months and years, counted from a day; a day that a month does not have is its last one."""
+
+    def __radd__(self, day: date) -> date: ...
+
+
+Duration = timedelta | Calendar
+
+
+def duration(written: str, field: str) -> Duration:
+    """PT15M, P2D, P6M, P1Y: up to a hundred years."""
+    start, found = date(2026, 1, 1), None
+    if _WRITTEN.fullmatch(written):
+        with suppress(isodate.ISO8601Error, ValueError, OverflowError, ArithmeticError):
+            found = isodate.parse_duration(written)
+    if found is None or not start <= start + found <= start.replace(year=start.year + 100):
+        raise InvalidInput(field, "is no ISO 8601 duration such as PT15M or P6M, up to P100Y")
+    longer: Duration = found
+    return longer

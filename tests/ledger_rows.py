@@ -1,0 +1,237 @@
+"""A ledger's rows in memory, as the database has them, and whether they agree with each other."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from giftgql.ledger.books import Books, End, Entry, Line, Outcome
+from giftgql.ledger.decide import AGAINST, decide
+from giftgql.ledger.models import HoldEnding, MovementState, MovementType
+from giftgql.ledger.orders import Close, Extend, Funds, Order, Past
+
+POSTED, HELD, DECLINED = MovementState.POSTED, MovementState.HELD, MovementState.DECLINED
+COME_BACK = (MovementType.REFUND, MovementType.EXPIRE)
+
+
+class Rows:
+    """All that is kept from one batch to the next; each batch is decided from copies."""
+
+    def __init__(self, accounts: Sequence[Funds], ceiling: int) -> None:
+        self.accounts = {account.id: account for account in accounts}
+        self.due_at: dict[int, datetime | None] = {each.id: each.due_at for each in accounts}
+        self.entries: dict[int, Entry] = {}
+        self.lines: dict[tuple[int, int], Line] = {}
+        self.ends: dict[int, End] = {}
+        self.ceiling = ceiling
+
+    def post(self, now: datetime, orders: Sequence[Order]) -> list[Outcome]:
+        books = self._books(now, orders)
+        outcomes = decide(books, orders)
+        self._write(books)
+        return outcomes
+
+    def set_blocked(self, account_id: int, blocked: bool) -> None:
+        account = self.accounts[account_id]
+        account.blocked = blocked
+        self.due_at[account_id] = account.due_at
+
+    def expired(self, account_id: int) -> int:
+        """What expired of an account and has not come back."""
+        mine = (each for each in self.entries.values() if each.account_id == account_id)
+        return -sum(
+            each.amount
+            for each in mine
+            if each.type is MovementType.EXPIRE and each.state is POSTED
+        )
+
+    def open_holds(self, account_id: int) -> list[Entry]:
+        mine = (each for each in self.entries.values() if each.account_id == account_id)
+        return [each for each in mine if each.state is HELD and each.id not in self.ends]
+
+    def refunded(self, movement_id: int) -> int:
+        """What was refunded of a movement, less what was undone of that."""
+        refunds = (
+            each
+            for each in self.entries.values()
+            if each.about_id == movement_id
+            and each.type is MovementType.REFUND
+            and each.state is POSTED
+        )
+        return sum(abs(each.amount) - self.refunded(each.id) for each in refunds)
+
+    def moved(self, entry: Entry) -> int:
+        """What a movement added to its account, or took from it if negative."""
+        if entry.state is POSTED:
+            return entry.amount
+        captured = self.ends[entry.id].captured if entry.id in self.ends else 0
+        return captured if entry.amount > 0 else -captured
+
+    def root(self, entry: Entry) -> MovementType:
+        if entry.type is MovementType.REFUND and entry.about_id is not None:
+            return self.root(self.entries[entry.about_id])
+        return entry.type
+
+    def _books(self, now: datetime, orders: Sequence[Order]) -> Books:
+        wanted = sorted({each for order in orders for each in order.accounts})
+        accounts = {each: replace(self.accounts[each]) for each in wanted}
+        past = {order.about: self._past(order.about) for order in orders if order.about is not None}
+        with_holds = {order.account_id for order in orders if isinstance(order, Close)}
+        with_holds |= {
+            each.id
+            for each in accounts.values()
+            if each.next_hold_end and each.next_hold_end <= now
+        }
+        holds = {
+            each: [past.get(hold.id) or self._past(hold.id) for hold in self.open_holds(each)]
+            for each in with_holds
+        }
+        for order in orders:
+            if isinstance(order, Extend):
+                order.expired = self.expired(order.account_id)
+        return Books(now, accounts, past, holds, self.ceiling)
+
+    def _past(self, movement_id: int) -> Past:
+        entry, end = self.entries[movement_id], self.ends.get(movement_id)
+        about = self.entries.get(entry.about_id or 0)
+        return Past(
+            entry.id,
+            entry.account_id,
+            entry.type,
+            entry.state,
+            entry.amount,
+            entry.against,
+            entry.hold_until,
+            entry.about_id,
+            end.ending if end else None,
+            end.captured if end else 0,
+            self.refunded(movement_id),
+            about.type if about else None,
+        )
+
+    def _write(self, books: Books) -> None:
+        for entry in books.entries:
+            assert self.entries.setdefault(entry.id, entry) is entry, "a movement's id came twice"
+        for line in books.lines:
+            key = line.movement_id, line.line
+            assert self.lines.setdefault(key, line) is line, "a posting came twice"
+        for end in books.ends:
+            assert self.ends.setdefault(end.hold_id, end) is end, "a hold ended twice"
+        for account_id, funds in books.touched.items():
+            values = dict(zip(Funds.WRITTEN, funds.written(books.now), strict=True))
+            assert values.pop("modified_at") == books.now
+            self.due_at[account_id] = values.pop("due_at")
+            self.accounts[account_id] = replace(self.accounts[account_id], **values)
+
+
+def faults(rows: Rows, now: datetime) -> list[str]:
+    """What is wrong with these rows, in a sentence each."""
+    found = [*_of_postings(rows), *_of_holds(rows), *_of_refunds(rows)]
+    for account in rows.accounts.values():
+        found += [f"account {account.id}: {fault}" for fault in _of_account(rows, account, now)]
+    return found
+
+
+def _of_postings(rows: Rows) -> Iterator[str]:
+    posted: dict[int, int] = defaultdict(int)
+    for line in rows.lines.values():
+        if line.amount <= 0 or line.debit_account == line.credit_account:
+            yield f"{line} is no posting"
+        if {line.currency} != {
+            rows.accounts[each].currency
+            for each in (line.debit_account, line.credit_account)
+            if each in rows.accounts
+        }:
+            yield f"{line} is in another currency than its accounts"
+        posted[line.debit_account] -= line.amount
+        posted[line.credit_account] += line.amount
+    for account in rows.accounts.values():
+        if posted.pop(account.id, 0) != account.posted:
+            yield f"account {account.id} has not posted what its postings say"
+    if sum(posted.values()) + sum(each.posted for each in rows.accounts.values()):
+        yield "the lines do not add up to nothing"
+    yield from _of_lines(rows)
+
+
+def _of_lines(rows: Rows) -> Iterator[str]:
+    """Each movement that moved something has its one line, or its twin has it."""
+    lines = {line.movement_id: line for line in rows.lines.values()}
+    if len(lines) != len(rows.lines):
+        yield "a movement has two lines"
+    for entry in rows.entries.values():
+        line, moved = lines.get(entry.id), rows.moved(entry) if entry.state is not DECLINED else 0
+        if line is None and entry.type is MovementType.TRANSFER and moved:
+            line = lines.get(entry.about_id or 0)
+        if line is None or moved == 0:
+            if line is not None or moved != 0:
+                yield f"{entry} moved {moved} by {line}"
+            continue
+        credit, debit = line.credit_account, line.debit_account
+        here, there = (credit, debit) if moved > 0 else (debit, credit)
+        if (line.amount, here) != (abs(moved), entry.account_id):
+            yield f"{entry} moved {moved} by {line}"
+        if entry.against is not None and entry.against != there:
+            yield f"{entry} is against another account than {line}"
+        root = rows.root(entry)
+        if root is not MovementType.TRANSFER and entry.against != AGAINST[root]:
+            yield f"{entry} is against the wrong account"
+
+
+def _of_holds(rows: Rows) -> Iterator[str]:
+    for end in rows.ends.values():
+        hold = rows.entries[end.hold_id]
+        if hold.state is not HELD or end.captured + end.released != abs(hold.amount):
+            yield f"{end} is not of {hold}"
+        if end.released < 0 or (end.captured > 0) != (end.ending is HoldEnding.CAPTURED):
+            yield f"{end} is wrong"
+        is_over = hold.hold_until is not None and hold.hold_until <= end.created_at
+        if is_over != (end.ending is HoldEnding.TIMED_OUT):
+            yield f"{end} came at the wrong time"
+    for entry in rows.entries.values():
+        if (entry.hold_until is not None) != (entry.state is HELD):
+            yield f"{entry} is held without an end, or has one and is not held"
+        if (entry.error is not None) != (entry.state is DECLINED):
+            yield f"{entry} has an error and was not declined, or none"
+
+
+def _of_refunds(rows: Rows) -> Iterator[str]:
+    refunded = {each.about_id for each in rows.entries.values() if each.about_id is not None}
+    for movement_id in refunded & rows.entries.keys():
+        entry = rows.entries[movement_id]
+        moved = 0 if entry.state is DECLINED else abs(rows.moved(entry))
+        if not 0 <= rows.refunded(movement_id) <= moved:
+            yield f"more was refunded of {entry} than {moved}"
+
+
+def _of_account(rows: Rows, account: Funds, now: datetime) -> Iterator[str]:
+    holds = rows.open_holds(account.id)
+    mine = [each for each in rows.entries.values() if each.account_id == account.id]
+    moves = [(each, rows.moved(each)) for each in mine if each.state is not DECLINED]
+    if account.posted != sum(moved for _, moved in moves):
+        yield "its movements do not add up to what is posted"
+    if account.held != sum(-each.amount for each in holds if each.amount < 0):
+        yield "its open holds do not add up to what is held"
+    if not 0 <= account.held <= account.posted <= rows.ceiling:
+        yield f"{account.held} is held of {account.posted}"
+    came = (moved for each, moved in moves if moved > 0 and each.type not in COME_BACK)
+    if account.lifetime != sum(came):
+        yield "its lifetime total is wrong"
+    used = (moved for each, moved in moves if rows.root(each) is MovementType.USE)
+    if account.redeemed != -sum(used):
+        yield "what it has redeemed is wrong"
+    if account.closed and (holds or account.posted):
+        yield "it is closed and has holds or money"
+    yield from _of_times(rows, account, now)
+
+
+def _of_times(rows: Rows, account: Funds, now: datetime) -> Iterator[str]:
+    """The sweep must find all that has to be done, and must not find what it has just done."""
+    due_at, ends = rows.due_at[account.id], [e.hold_until for e in rows.open_holds(account.id)]
+    first = min((each for each in ends if each), default=None)
+    known = account.next_hold_end
+    if first is not None and (known is None or known > first):
+        yield f"a hold ends at {first}, before {known}"
+    is_swept = account.posted > account.held and not account.blocked
+    expected = [account.valid_until if is_swept else None, account.next_hold_end]
+    if due_at != min((each for each in expected if each), default=None):
+        yield f"it is due at {due_at}"
