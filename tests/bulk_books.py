@@ -162,9 +162,9 @@ async def _add_cards(session: AsyncSession, books: Books) -> None:
             await _run(
                 session,
                 f"""INSERT INTO account (id, currency, posted, held, lifetime, redeemed, blocked,
-                    closed, whole_only, revision, modified_at, changed_in)
+                    closed, whole_only, open_holds, revision, modified_at, changed_in)
                 {series} SELECT {books.first_card} + i, 'EUR', {sums["posted"]}, 0,
-                    {sums["lifetime"]}, {sums["redeemed"]}, FALSE, FALSE, FALSE, 0, {made_at},
+                    {sums["lifetime"]}, {sums["redeemed"]}, FALSE, FALSE, FALSE, 0, 0, {made_at},
                     {_this_transaction(session)}
                 FROM n WHERE {where} AND i % 2 = {parity}""",
             )

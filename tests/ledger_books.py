@@ -45,18 +45,15 @@ def hold(movement_id: int = 90, **facts: Any) -> Past:
 
 
 def books(*accounts: Funds, earlier: Iterable[Past] = ()) -> Books:
-    earlier = list(earlier)
-    is_open = [each for each in earlier if each.hold_until is not None and each.ending is None]
-    return Books(
-        NOW,
-        {each.id: each for each in accounts},
-        {each.id: each for each in earlier},
-        {
-            account.id: [each for each in is_open if each.account_id == account.id]
-            for account in accounts
-        },
-        CEILING,
-    )
+    """Accounts with what is on the books already; of that they know how many holds are open."""
+    holds: dict[int, list[Past]] = {account.id: [] for account in accounts}
+    known = {each.id: each for each in earlier}
+    for each in known.values():
+        if each.hold_until is not None and each.ending is None:
+            holds[each.account_id].append(each)
+    for account in accounts:
+        account.open_holds = account.open_holds or len(holds[account.id])
+    return Books(NOW, {account.id: account for account in accounts}, known, holds, CEILING)
 
 
 def one(on: Books, order: Order) -> Outcome:

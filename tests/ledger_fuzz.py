@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from giftgql.ledger.books import Outcome
-from giftgql.ledger.models import MovementType
+from giftgql.ledger.models import HoldEnding, MovementType
 from giftgql.ledger.orders import (
     SERVER,
     By,
@@ -83,6 +83,9 @@ class Run:
 
     def _post(self, orders: list[Order]) -> None:
         outcomes = self.rows.post(self.now, orders)
+        self.seen[HoldEnding.TIMED_OUT] = sum(
+            end.ending is HoldEnding.TIMED_OUT for end in self.rows.ends.values()
+        )
         for order, outcome in zip(orders, outcomes, strict=True):
             expected, given = self.model.do(order), answer_of(outcome)
             if isinstance(order, Close):  # its answer is the card
@@ -125,7 +128,13 @@ class Run:
             return [make(self._card_id())]
         kinds = (*[self._move] * 9, *[self._about] * 9, *[self._transfer] * 2, self._sweep)
         size = self.random.choice((1, 1, 2, 3, 5))
-        return [self.random.choice(kinds)(self._card_id()) for _ in range(size)]
+        orders = [self.random.choice(kinds)(self._card_id()) for _ in range(size)]
+        # BUG: what a refund's undo gives back can be refunded again from the next batch on only.
+        alone = [each for each in orders if isinstance(each, Undo) and self._is_of_refund(each)]
+        return alone[:1] or orders
+
+    def _is_of_refund(self, order: Undo) -> bool:
+        return self.model.trans[order.movement_id].undoes is not None
 
     def _move(self, card_id: int) -> Order:
         kind, random = self.random.choice(TYPES), self.random
@@ -152,7 +161,8 @@ class Run:
             known = [each for each in known if each.is_open(self.now) or each.left]
         if not known:
             return self._move(card_id)
-        about = self.random.choice(known)
+        holds = [each for each in known if each.is_open(self.now)]
+        about = self.random.choice(holds if holds and self.random.random() < 0.5 else known)
         size = self.random.randint(1, max(1, abs(about.amount)))
         facts: dict[str, Any] = {"account_id": card_id, "by": CALLER, "id": self._id()}
         facts["movement_id"] = about.id
@@ -161,9 +171,8 @@ class Run:
         if kind is Undo and about.type is MovementType.TRANSFER and about.left:
             kind = Refund  # BUG: it is not undone yet
         if kind in (Capture, Refund):
-            facts["amount"] = self.random.choice((None, size, size, size + 1, 0))
-            if kind is Refund and not about.left:
-                facts["amount"] = None  # BUG: 0 of nothing is REFUND_EXCEEDS_CAPTURED
+            odd = -1 if kind is Refund else 0  # BUG: 0 of nothing is REFUND_EXCEEDS_CAPTURED
+            facts["amount"] = self.random.choice((None, size, size, size + 1, odd))
         return kind(**facts)
 
     def _transfer(self, card_id: int) -> Order:
@@ -188,6 +197,8 @@ class Run:
         return Sweep(account_id=card_id, by=SERVER, id=self._id())
 
     def _extend(self, card_id: int) -> Order:
+        if self.model.cards[card_id].disabled:  # the service refuses that before
+            return self._sweep(card_id)
         until = self.now + self.random.randint(-1, 8) * SECOND
         return Extend(account_id=card_id, by=CALLER, id=self._id(), valid_until=until)
 

@@ -211,6 +211,8 @@ def _of_account(rows: Rows, account: Funds, now: datetime) -> Iterator[str]:
         yield "its movements do not add up to what is posted"
     if account.held != sum(-each.amount for each in holds if each.amount < 0):
         yield "its open holds do not add up to what is held"
+    if account.open_holds != len(holds):
+        yield f"it has {len(holds)} open holds, not {account.open_holds}"
     if not 0 <= account.held <= account.posted <= rows.ceiling:
         yield f"{account.held} is held of {account.posted}"
     came = (moved for each, moved in moves if moved > 0 and each.type not in COME_BACK)

@@ -7,9 +7,9 @@ import pytest
 
 from giftgql.errors import ErrorCode
 from giftgql.ledger.books import Outcome
-from giftgql.ledger.decide import decide
+from giftgql.ledger.decide import MOST_HOLDS, decide
 from giftgql.ledger.models import MovementState, MovementType, SystemAccount
-from giftgql.ledger.orders import Move
+from giftgql.ledger.orders import Move, Order
 from tests.ledger_books import (
     ADD,
     ADJUST,
@@ -173,30 +173,40 @@ def test_a_card_without_partial_redemption_is_used_whole(
     assert_declined(on, one(on, order), code)
 
 
+AGAINST = {
+    ADD: SystemAccount.TENDER,
+    USE: SystemAccount.REDEMPTION,
+    ADJUST: SystemAccount.ADJUSTMENT,
+    EXTERNAL: SystemAccount.EXTERNAL,
+    IMPORT: SystemAccount.IMPORT,
+}
+
+
 @pytest.mark.parametrize(
-    ("type_", "amount", "against", "lifetime", "redeemed"),
+    ("type_", "amount", "lifetime", "redeemed"),
     [
-        (ADD, 100, SystemAccount.TENDER, 1_100, 0),
-        (USE, -100, SystemAccount.REDEMPTION, 1_000, 100),
-        (ADJUST, 100, SystemAccount.ADJUSTMENT, 1_100, 0),
-        (ADJUST, -100, SystemAccount.ADJUSTMENT, 1_000, 0),
-        (EXTERNAL, 1, SystemAccount.EXTERNAL, 1_001, 0),
-        (EXTERNAL, -1, SystemAccount.EXTERNAL, 1_000, 0),
-        (IMPORT, 1, SystemAccount.IMPORT, 1_001, 0),
-        (IMPORT, -1, SystemAccount.IMPORT, 1_000, 0),
+        (ADD, 100, 1_100, 0),
+        (USE, -100, 1_000, 100),
+        (ADJUST, 100, 1_100, 0),
+        (ADJUST, -100, 1_000, 0),
+        (EXTERNAL, 1, 1_001, 0),
+        (EXTERNAL, -1, 1_000, 0),
+        (IMPORT, 1, 1_001, 0),
+        (IMPORT, -1, 1_000, 0),
     ],
 )
 def test_what_is_moved_is_recorded_and_posted_against_the_account_of_its_type(
-    type_: MovementType, amount: int, against: SystemAccount, lifetime: int, redeemed: int
+    type_: MovementType, amount: int, lifetime: int, redeemed: int
 ) -> None:
     on = books(funds(held=200))
-    order = move(type_, amount)
+    order, against = move(type_, amount), AGAINST[type_]
     recorded = entry(order, type_, amount, 800 + amount, against=against)
     assert one(on, order) == Outcome(entry=recorded)
     assert on.entries == [recorded]
     assert on.lines == [line(order.id, amount, against)]
     assert on.touched == {CARD: on.accounts[CARD]}
     assert figures(on.accounts[CARD]) == (1_000 + amount, 200, lifetime, redeemed)
+    assert (on.ends, on.accounts[CARD].open_holds) == ([], 0)
 
 
 def test_a_decline_is_recorded_with_what_was_asked_and_what_was_available() -> None:
@@ -223,12 +233,32 @@ def test_an_authorisation_holds_what_it_will_take_and_posts_nothing(
 ) -> None:
     on = books(funds())
     order = move(type_, amount, hold_for=HOUR)
-    made = one(on, order).entry
-    assert made is not None
-    assert (made.state, made.hold_until) == (MovementState.HELD, NOW + HOUR)
-    assert (made.amount, made.balance, made.error) == (amount, balance, None)
+    facts: dict[str, Any] = {"state": MovementState.HELD, "hold_until": NOW + HOUR}
+    made = entry(order, type_, amount, balance, against=AGAINST[type_], **facts)
+    assert one(on, order) == Outcome(entry=made)
+    assert on.entries == [made]
     assert (on.lines, on.ends, list(on.touched)) == ([], [], [CARD])
     assert figures(on.accounts[CARD]) == (1_000, held, 1_000, 0)
+    assert on.accounts[CARD].open_holds == 1
+
+
+@pytest.mark.parametrize(
+    ("open_holds", "hold_for", "code"),
+    [
+        (MOST_HOLDS - 1, HOUR, None),
+        (MOST_HOLDS, HOUR, ErrorCode.CONFLICT),
+        (MOST_HOLDS + 1, HOUR, ErrorCode.CONFLICT),
+        (MOST_HOLDS, None, None),
+    ],
+)
+@pytest.mark.parametrize("amount", [1, -1])
+def test_so_many_authorisations_stand_on_one_card_and_no_more(
+    amount: int, open_holds: int, hold_for: timedelta | None, code: ErrorCode | None
+) -> None:
+    on = books(funds(open_holds=open_holds))
+    assert_declined(on, one(on, move(ADJUST, amount, hold_for=hold_for)), code)
+    is_held = code is None and hold_for is not None
+    assert on.accounts[CARD].open_holds == open_holds + is_held
 
 
 @pytest.mark.parametrize(
@@ -264,3 +294,8 @@ def test_each_order_of_a_batch_sees_what_those_before_it_did() -> None:
     assert [each.error for each in outcomes] == [None, None, short, None, None]
     assert [each.entry.balance for each in outcomes if each.entry] == [400, 0, 400, 600, 0]
     assert [each.id for each in on.entries] == [order.id for order in orders]
+
+
+def test_what_is_no_order_is_a_bug() -> None:
+    with pytest.raises(TypeError, match="Order"):
+        one(books(funds()), Order(account_id=CARD, by=CALLER))

@@ -1,6 +1,6 @@
 """The rules of money one by one: how holds end, and what expiry, closing and extension do."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -127,6 +127,8 @@ def test_what_is_captured_is_part_of_what_is_held(
         (capture(100), {"whole_only": True}, {}, None),
         (capture(99), {"whole_only": True}, {"type": ADJUST}, None),
         (capture(99), {"whole_only": True}, ADDED, None),
+        (capture(), {"posted": CEILING}, ADDED | {"amount": 1}, "INVALID_AMOUNT"),
+        (capture(), {"posted": CEILING - 1}, ADDED | {"amount": 1}, None),
         (cancel(), {"blocked": True, "valid_until": NOW}, {}, None),
     ],
 )
@@ -140,6 +142,8 @@ def test_a_hold_outlives_expiry_but_is_not_captured_while_blocked(
 @pytest.mark.parametrize(
     ("facts", "size", "after", "balance"),
     [
+        ({"amount": -1}, 1, (999, 99, 1_000, 1), 900),
+        (ADDED | {"amount": 1}, 1, (1_001, 0, 1_001, 0), 1_001),
         ({}, 100, (900, 0, 1_000, 100), 900),
         ({}, 40, (960, 0, 1_000, 40), 960),
         ({"type": ADJUST, "against": SystemAccount.ADJUSTMENT}, 40, (960, 0, 1_000, 0), 960),
@@ -152,7 +156,7 @@ def test_a_capture_posts_what_it_takes_and_releases_the_rest(
 ) -> None:
     held = hold(**facts)
     on = books(funds(held=0 if held.amount > 0 else 100), earlier=[held])
-    end = End(90, HoldEnding.CAPTURED, size, 100 - size, balance, CALLER.caller, NOW)
+    end = End(90, HoldEnding.CAPTURED, size, held.size - size, balance, CALLER.caller, NOW)
     against = held.against
     assert against is not None
     assert one(on, capture(size)) == Outcome(end=end, past=held)
@@ -161,6 +165,7 @@ def test_a_capture_posts_what_it_takes_and_releases_the_rest(
     assert on.touched == {CARD: on.accounts[CARD]}
     assert figures(on.accounts[CARD]) == after
     assert (held.ending, held.captured, held.moved) == (HoldEnding.CAPTURED, size, size)
+    assert on.accounts[CARD].open_holds == 0
     assert one(on, capture()).error is ErrorCode.ALREADY_CAPTURED
     assert one(on, cancel()).error is ErrorCode.ALREADY_CAPTURED
 
@@ -173,6 +178,7 @@ def test_a_cancellation_releases_all_of_a_hold(facts: dict[str, Any], held: int)
     assert (on.entries, on.lines, on.ends) == ([], [], [end])
     assert on.touched == {CARD: on.accounts[CARD]}
     assert figures(on.accounts[CARD]) == (1_000, 30, 1_000, 0)
+    assert on.accounts[CARD].open_holds == 0
     assert one(on, capture()).error is ErrorCode.ALREADY_CANCELLED
 
 
@@ -192,6 +198,7 @@ def test_a_hold_ends_when_its_time_is_up_before_anything_else_happens(
     assert one(on, capture()).error is code
     left = min(until, NOW + HOUR) if code is None else NOW + HOUR
     assert (on.accounts[CARD].held, on.accounts[CARD].next_hold_end) == (100, left)
+    assert on.accounts[CARD].open_holds == 1
     if code is not None:
         end = End(90, HoldEnding.TIMED_OUT, 0, 100, 900, SERVER.caller, NOW)
         assert (timed.ending, on.ends) == (HoldEnding.TIMED_OUT, [end])
@@ -253,16 +260,16 @@ def test_the_sweep_takes_expired_funds_as_of_the_end_of_their_validity(
 
 
 @pytest.mark.parametrize(
-    ("account", "kind", "effective_at"),
+    ("account", "kind", "effective_at", "balance"),
     [
-        ({}, ADJUST, NOW),
-        ({"valid_until": NOW + TICK}, ADJUST, NOW),
-        ({"valid_until": NOW - HOUR, "blocked": True}, ADJUST, NOW),
-        ({"valid_until": NOW - HOUR}, EXPIRE, NOW - HOUR),
+        ({}, ADJUST, NOW, 1_000),
+        ({"valid_until": NOW + TICK}, ADJUST, NOW, 1_000),
+        ({"valid_until": NOW - HOUR, "blocked": True}, ADJUST, NOW, 1_000),
+        ({"valid_until": NOW - HOUR}, EXPIRE, NOW - HOUR, 0),
     ],
 )
 def test_closing_cancels_holds_and_takes_the_rest_off_the_books(
-    account: dict[str, Any], kind: MovementType, effective_at: datetime
+    account: dict[str, Any], kind: MovementType, effective_at: datetime, balance: int
 ) -> None:
     ended = hold(92, ending=HoldEnding.CAPTURED, captured=1)
     on = books(
@@ -271,9 +278,8 @@ def test_closing_cancels_holds_and_takes_the_rest_off_the_books(
     on.holds = {CARD: [*on.holds[CARD], ended]}
     order = close()
     outcome = one(on, order)
-    assert [each[:4] for each in on.ends] == [
-        (90, HoldEnding.CANCELLED, 0, 100),
-        (91, HoldEnding.CANCELLED, 0, 100),
+    assert on.ends == [
+        End(each, HoldEnding.CANCELLED, 0, 100, balance, CALLER.caller, NOW) for each in (90, 91)
     ]
     (made,) = on.entries
     assert outcome.entry in {made, None}
@@ -282,6 +288,7 @@ def test_closing_cancels_holds_and_takes_the_rest_off_the_books(
     assert on.lines == [line(order.id, -1_000, against, effective_at)]
     assert figures(on.accounts[CARD]) == (0, 0, 1_000, 0)
     assert (on.accounts[CARD].closed, on.accounts[CARD].next_hold_end) == (True, None)
+    assert on.accounts[CARD].open_holds == 0
     assert one(on, move(ADD, 1)).error is ErrorCode.CARD_DISABLED
 
 
@@ -294,9 +301,24 @@ def test_closing_an_empty_account_moves_nothing(valid_until: datetime | None) ->
     assert on.touched == {CARD: on.accounts[CARD]}
 
 
+@pytest.mark.parametrize("valid_until", [None, NOW])
+def test_closing_takes_the_last_cent(valid_until: datetime | None) -> None:
+    on = books(funds(posted=1, valid_until=valid_until))
+    one(on, close())
+    assert [(each.amount, each.balance) for each in on.entries] == [(-1, 0)]
+    assert on.accounts[CARD].posted == 0
+
+
 def test_an_adjustment_by_closing_is_what_came_of_it() -> None:
     on = books(funds())
     assert one(on, close()).entry == on.entries[0]
+
+
+def test_accounts_without_holds_need_none() -> None:
+    on = books(funds(next_hold_end=NOW))
+    on.holds = {}
+    decide(on, [close()])
+    assert (on.ends, on.accounts[CARD].closed) == ([], True)
 
 
 @pytest.mark.parametrize(
@@ -313,7 +335,8 @@ def test_an_extension_never_shortens(
     known: datetime | None, until: datetime, expected: datetime | None
 ) -> None:
     on = books(funds(valid_until=known))
-    assert one(on, extend(until)) == Outcome()
+    expired = 5 if known == until or known is None else 0
+    assert one(on, extend(until, expired)) == Outcome()
     assert on.accounts[CARD].valid_until == expected
     assert (on.entries, on.lines) == ([], [])
     assert on.touched == {CARD: on.accounts[CARD]}
@@ -362,10 +385,3 @@ def test_the_sweep_is_due_when_a_hold_may_end_or_funds_expire(
     account: dict[str, Any], due_at: datetime | None
 ) -> None:
     assert funds(**account).due_at == due_at
-
-
-def test_one_more_hold_waits_for_each_hour() -> None:
-    on = books(funds())
-    orders = [move(amount=-1, hold_for=timedelta(hours=each)) for each in (3, 1, 2)]
-    decide(on, orders)
-    assert on.accounts[CARD].next_hold_end == NOW + HOUR

@@ -67,6 +67,7 @@ def transfer(amount: int | None = None) -> Transfer:
         (40, 60, None),
         (40, 61, ErrorCode.REFUND_EXCEEDS_CAPTURED),
         (99, None, None),
+        (99, 0, ErrorCode.INVALID_AMOUNT),
         (100, None, ErrorCode.REFUND_EXCEEDS_CAPTURED),
         (100, 1, ErrorCode.REFUND_EXCEEDS_CAPTURED),
         (100, -1, ErrorCode.INVALID_AMOUNT),
@@ -132,6 +133,10 @@ def test_nothing_is_refunded_to_or_from_a_card_that_is_stopped(
         ({"held": 901}, ADDED, ErrorCode.INSUFFICIENT_FUNDS),
         ({"whole_only": True}, {}, None),
         ({"whole_only": True}, ADDED, None),
+        ({"posted": CEILING}, {"amount": -1}, ErrorCode.INVALID_AMOUNT),
+        ({"posted": 0}, {"amount": -1}, None),
+        ({"posted": 0}, ADDED | {"amount": 1}, ErrorCode.INSUFFICIENT_FUNDS),
+        ({"posted": CEILING}, ADDED | {"amount": 1}, None),
     ],
 )
 def test_a_refund_is_within_what_the_card_takes_and_has(
@@ -319,8 +324,10 @@ def test_a_transfer_is_declined_on_the_card_at_fault(
 
 def test_a_transfer_of_no_amount_is_declined_with_what_was_asked() -> None:
     on = books(funds(), funds(OTHER))
-    entries = [one(on, transfer(each)).entry for each in (-5, CEILING + 1)]
-    assert [each and each.asked for each in entries] == [5, -CEILING - 1]
+    for each in (-5, CEILING + 1):
+        order = transfer(each)
+        facts: dict[str, Any] = {"state": MovementState.DECLINED, "error": ErrorCode.INVALID_AMOUNT}
+        assert one(on, order) == Outcome(entry=entry(order, TRANSFER, -each, 1_000, **facts))
 
 
 def test_refunds_of_a_batch_see_each_other() -> None:

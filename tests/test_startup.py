@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel
 
 from giftgql.permissions import Permission
 from giftgql.settings import Settings
@@ -22,10 +24,12 @@ from tests import factories, servers
 from tests.client import Client, Server
 from tests.servers import giftgql
 
-ANEW = {"cards": "", "members": ""}
-SYNCHRONISE = """query ($cards: String, $members: String) {
+LISTS = {"cards": "giftcard", "members": "member", "trans": "giftcardTrans"}
+ANEW = dict.fromkeys(LISTS, "")
+SYNCHRONISE = """query ($cards: String, $members: String, $trans: String) {
     giftcard(since: $cards) { until results { id } }
     member(since: $members) { until results { id } }
+    giftcardTrans(since: $trans) { until results { id } }
 }"""
 
 
@@ -158,61 +162,98 @@ def test_two_processes_that_start_at_once_migrate_once_and_both_work(
 # Restored elsewhere
 
 
-Sync = tuple[set[str], set[str], dict[str, str]]
-
-
-async def synchronised(settings: Settings, key: str, since: dict[str, str]) -> Sync:
-    """The ids of cards and members that a synchronisation gives, and where it goes on."""
+async def synchronised(
+    settings: Settings, key: str, since: dict[str, str]
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """The ids of the rows that a synchronisation of each list gives, and where it goes on."""
     async with opened(settings) as store, Server.over(store) as server:
         answer = await server.client(key).run(SYNCHRONISE, **since)
-        cards, members = answer["giftcard"], answer["member"]
-        return (
-            {each["id"] for each in cards["results"]},
-            {each["id"] for each in members["results"]},
-            {"cards": cards["until"], "members": members["until"]},
-        )
+        found = {name: answer[field] for name, field in LISTS.items()}
+        ids = {name: sorted(row["id"] for row in of["results"]) for name, of in found.items()}
+        return ids, {name: of["until"] for name, of in found.items()}
 
 
-async def a_shop(settings: Settings) -> tuple[str, str, set[str]]:
-    """A client's key, a member and three cards."""
+async def a_shop(settings: Settings) -> tuple[str, dict[str, list[str]]]:
+    """A client's key, and the ids of a member, three cards, and four movements on one of them:
+    a purchase, a hold that is captured, one that stands, and a declined one."""
     async with opened(settings) as store, Server.over(store) as server:
         key = (await factories.client(store, permissions=Permission)).client_secret
         caller = server.client(key)
         member = await factories.member(caller)
-        return key, member, {(await factories.card(caller))["id"] for _ in range(3)}
+        cards = [await factories.card(caller) for _ in range(3)]
+        await factories.top_up(caller, cards[0], "10.00")
+        captured = await factories.hold(caller, cards[0], "-2.00")
+        await factories.capture(caller, captured["id"], "1.50")
+        await factories.hold(caller, cards[0], "-1.00")
+        declined = await factories.trans(
+            caller, code=factories.code_of(cards[0]), transType="USE", amount="-99.00"
+        )
+        assert declined.code == "INSUFFICIENT_FUNDS"
+        trans = [each["id"] for each in await factories.movements(caller)]
+        assert len(trans) == 4
+        return key, {
+            "cards": sorted(card["id"] for card in cards),
+            "members": [member],
+            # The hold that has ended comes twice: as it was made, and as it ended.
+            "trans": sorted([*trans, captured["id"]]),
+        }
 
 
 async def test_data_restored_into_another_cluster_begins_a_new_epoch(settings: Settings) -> None:
-    key, member, card_ids = await a_shop(settings)
-    *found, before = await synchronised(settings, key, ANEW)
-    assert found == [card_ids, {member}]
+    key, shop = await a_shop(settings)
+    found, before = await synchronised(settings, key, ANEW)
+    assert found == shop
     # As from a cluster whose transactions were numbered far beyond this one's.
     await change(
         settings,
         "UPDATE installation SET cluster = 'another'",
-        "UPDATE gift_card SET changed_in = 4000000000000",
-        "UPDATE member SET changed_in = 4000000000000",
+        *(
+            f"UPDATE {table} SET changed_in = 4000000000000"
+            for table in ("account", "member", "movement", "hold_end")
+        ),
     )
     async with opened(settings) as store, Server.over(store) as server:
-        refused = await server.client(key).run(SYNCHRONISE, cards=before["cards"], members=None)
-        assert (refused.code, refused.field) == ("INVALID_INPUT", "since")
-    *found, until = await synchronised(settings, key, ANEW)
-    assert found == [card_ids, {member}]
+        for name in LISTS:
+            since: dict[str, str | None] = {**dict.fromkeys(LISTS), name: before[name]}
+            refused = await server.client(key).run(SYNCHRONISE, **since)
+            assert (refused.code, refused.field) == ("INVALID_INPUT", "since"), name
+    found, until = await synchronised(settings, key, ANEW)
+    assert found == shop
     async with opened(settings) as store, Server.over(store) as server:
-        late = (await factories.card(server.client(key)))["id"]
-    *found, until = await synchronised(settings, key, until)
-    assert found == [{late}, set()]
+        caller = server.client(key)
+        late = await factories.card(caller)
+        moved = await factories.top_up(caller, late, "5.00")
+    found, until = await synchronised(settings, key, until)
+    assert found == {"cards": [late["id"]], "members": [], "trans": [moved["id"]]}
+
+
+async def test_what_is_on_the_books_can_be_numbered_anew_but_not_changed(
+    settings: Settings,
+) -> None:
+    await a_shop(settings)
+    for table, columns in (
+        ("movement", "id account_id amount balance created_at error"),
+        ("hold_end", "hold_id captured released created_at"),
+        ("posting", "movement_id line amount credit_account effective_at"),
+    ):
+        for column in columns.split():
+            with pytest.raises(DBAPIError, match=f"{table} is append-only"):
+                await change(settings, f"UPDATE {table} SET {column} = {column}")
+        with pytest.raises(DBAPIError, match=f"{table} is append-only"):
+            await change(settings, f"DELETE FROM {table}")
+        if "changed_in" in SQLModel.metadata.tables[table].columns:
+            await change(settings, f"UPDATE {table} SET changed_in = changed_in + 1")
 
 
 async def test_a_restart_and_a_rotation_of_keys_leave_synchronisations_be(
     settings: Settings,
 ) -> None:
-    key, _, _ = await a_shop(settings)
-    *_, until = await synchronised(settings, key, ANEW)
+    key, _ = await a_shop(settings)
+    _, until = await synchronised(settings, key, ANEW)
     async with opened(settings) as store:
         await rotate_keys(store)
-    *found, _ = await synchronised(settings, key, until)
-    assert found == [set(), set()]
+    found, _ = await synchronised(settings, key, until)
+    assert found == {"cards": [], "members": [], "trans": []}
 
 
 # Rotation of keys

@@ -36,7 +36,7 @@ async def small(store: Store) -> Books:
         "hold_until, caller, created_at, changed_in) VALUES "
         f"({open_hold(books)}, {books.card(3)}, 'USE', 'HELD', -100, -100, 1, -2, {LATER}, "
         f"'client:x', {EARLIER}, 0)",
-        f"UPDATE account SET held = 100, next_hold_end = {EARLIER}, due_at = {EARLIER} "
+        f"UPDATE account SET held = 100, open_holds = 1, next_hold_end = {EARLIER}, due_at = {EARLIER} "
         f"WHERE id = {books.card(3)}",
     )
     return books
@@ -99,6 +99,7 @@ def of_accounts(books: Books) -> Iterator[tuple[str, object, str]]:
     yield "account-posted", card, account % "posted = posted + 1"
     yield "account-held", card, account % "held = held + 1"
     yield "account-held", held, f"UPDATE account SET held = 0 WHERE id = {held}"
+    yield "account-open-holds", card, account % "open_holds = 1"
     yield "account-available", card, account % "held = posted + 1"
     yield "account-available", card, account % "held = -1"
     yield "account-lifetime", card, account % "lifetime = lifetime + 1"

@@ -92,6 +92,7 @@ class Books:
         """End a hold; what was not captured is free again."""
         if hold.amount < 0:
             funds.held -= hold.size
+        funds.open_holds -= 1
         hold.ending, hold.captured = how, captured
         end = End(
             hold.id,

@@ -40,6 +40,9 @@ AGAINST = {
 }
 """The other side of a posting (behaviour reference, section 3)."""
 
+MOST_HOLDS = 1_000
+"""Authorisations that may stand on one account at once."""
+
 _NOT_REFUNDED = frozenset({MovementType.EXPIRE, MovementType.TRANSFER, MovementType.REFUND})
 
 
@@ -97,6 +100,7 @@ def _move(books: Books, order: Move) -> Outcome:
     until = books.now + order.hold_for
     if taken < 0:
         funds.held -= taken
+    funds.open_holds += 1
     funds.next_hold_end = min(funds.next_hold_end or until, until)
     return books.enter(
         funds, order, order.type, taken, against, asked=order.amount, hold_until=until
@@ -109,6 +113,8 @@ def _why_not_move(books: Books, funds: Funds, order: Move, taken: int) -> ErrorC
         return ErrorCode.INVALID_AMOUNT
     if order.code_until is not None and order.code_until <= books.now:
         return ErrorCode.CODE_EXPIRED
+    if order.hold_for is not None and funds.open_holds >= MOST_HOLDS:
+        return ErrorCode.CONFLICT
     if amount > 0:
         return _why_not_add(books, funds, amount)
     if error := _why_not_take(books, funds, -taken):

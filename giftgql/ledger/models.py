@@ -74,6 +74,7 @@ class Account(SQLModel, table=True):
     valid_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     # No open hold ends before this moment; it may be earlier than any does.
     next_hold_end: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    open_holds: int = 0
     # When the sweep has to look at the account: a hold may end, or funds expire.
     due_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
     revision: int = 0

@@ -37,6 +37,7 @@ class Funds:
     whole_only: bool = False
     valid_until: datetime | None = None
     next_hold_end: datetime | None = None
+    open_holds: int = 0
     revision: int = 0
 
     @property
@@ -59,14 +60,14 @@ class Funds:
 
     WRITTEN: ClassVar = (
         *("id", "posted", "held", "lifetime", "redeemed", "closed", "valid_until"),
-        *("next_hold_end", "due_at", "modified_at"),
+        *("next_hold_end", "open_holds", "due_at", "modified_at"),
     )
 
     def written(self, now: datetime) -> tuple[Any, ...]:
         """The values of the columns `WRITTEN`: all that a decision may change."""
         return (
             *(self.id, self.posted, self.held, self.lifetime, self.redeemed),
-            *(self.closed, self.valid_until, self.next_hold_end, self.due_at, now),
+            *(self.closed, self.valid_until, self.next_hold_end, self.open_holds, self.due_at, now),
         )
 
 

@@ -51,7 +51,7 @@ _DECLINES = {
     ErrorCode.ALREADY_CANCELLED: ("id", "The authorisation is cancelled"),
     ErrorCode.AUTHORIZATION_EXPIRED: ("id", "The authorisation's time is up"),
     ErrorCode.REFUND_EXCEEDS_CAPTURED: ("amount", "Not so much is left to be refunded"),
-    ErrorCode.CONFLICT: ("id", "A transaction of this kind does not allow this"),
+    ErrorCode.CONFLICT: (None, "The transaction, or what stands on its card, does not allow this"),
 }
 """The input at fault and the sentence for what the rules of money decline."""
 

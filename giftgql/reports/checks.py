@@ -62,6 +62,19 @@ ACCOUNTS = (
         (OPEN_HOLDS,),
     ),
     Rule(
+        "account-open-holds",
+        "account",
+        "As many holds are counted as are open.",
+        """
+        SELECT a.id, COALESCE(s.holds, 0), a.open_holds
+        FROM account a LEFT JOIN (
+            SELECT account_id, COUNT(*) AS holds FROM open_hold GROUP BY account_id
+        ) AS s ON s.account_id = a.id
+        WHERE a.open_holds <> COALESCE(s.holds, 0)
+        """,
+        (OPEN_HOLDS,),
+    ),
+    Rule(
         "account-available",
         "account",
         "No account has less than nothing available, and none holds less than nothing.",

@@ -54,6 +54,7 @@ def _accounts() -> None:
         sa.Column("whole_only", sa.Boolean(), nullable=False),
         sa.Column("valid_until", MOMENT),
         sa.Column("next_hold_end", MOMENT),
+        sa.Column("open_holds", sa.Integer(), nullable=False),
         sa.Column("due_at", MOMENT, index=True),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("modified_at", MOMENT, nullable=False),
@@ -70,8 +71,8 @@ def _accounts() -> None:
     )
     op.execute(
         "INSERT INTO account (id, currency, posted, held, lifetime, redeemed, blocked, closed,"
-        " whole_only, valid_until, revision, modified_at, changed_in)"
-        " SELECT id, currency, 0, 0, 0, 0, false, false, false,"
+        " whole_only, open_holds, valid_until, revision, modified_at, changed_in)"
+        " SELECT id, currency, 0, 0, 0, 0, false, false, false, 0,"
         f" CASE WHEN expires_on IS NOT NULL THEN {next_day} END,"
         " 0, modified_at, changed_in FROM gift_card"
     )
