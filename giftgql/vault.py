@@ -212,6 +212,10 @@ class Vault:
         self._keep_up()
         return self._parted(verifier)[0] != self.ring.primary
 
+    def is_quick(self, verifier: str) -> bool:
+        """Whether it is a CVV's in its quick form: it has never been right before."""
+        return str(self._parted(verifier)[1]).startswith(_HMAC)
+
     def _parted(self, verifier: str | None) -> tuple[int, str | None]:
         """The key of a verifier and what was made with it; for None what a new one would have."""
         if verifier is None:

@@ -13,6 +13,7 @@ from giftgql.ledger.books import Outcome
 from giftgql.ledger.models import HoldEnding, MovementType
 from giftgql.ledger.orders import (
     SERVER,
+    About,
     By,
     Cancel,
     Capture,
@@ -29,13 +30,13 @@ from giftgql.ledger.orders import (
 from tests.ledger_model import NOTHING, Answer, Card, Model
 from tests.ledger_rows import Rows, faults
 
-STEPS = 14
-CEILING = 24
+STEPS = 16
+CEILING = 30
 BEGINS = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 CALLER = By("client:fuzz")
 TYPES = (
-    *(MovementType.ADD, MovementType.ADD, MovementType.USE, MovementType.USE),
+    *(MovementType.ADD, MovementType.ADD, MovementType.ADD, MovementType.USE, MovementType.USE),
     *(MovementType.ADJUST, MovementType.EXTERNAL, MovementType.IMPORT),
 )
 
@@ -58,7 +59,7 @@ class Run:
         for _ in range(STEPS):
             self.now += self.random.choice((0, 0, 0, 1, 1, 2)) * SECOND
             self.model.now = self.now
-            if self.random.random() < 0.15:
+            if self.random.random() < 0.1:
                 self._change_standing()
             else:
                 self._post(self._batch())
@@ -66,7 +67,7 @@ class Run:
         return self.seen
 
     def _card(self, card_id: int) -> Card:
-        seconds = self.random.choice((None, None, None, 4, 7, 10))
+        seconds = self.random.choice((None, None, None, 5, 8, 11))
         until = None if seconds is None else BEGINS + seconds * SECOND
         return Card(
             card_id,
@@ -76,7 +77,7 @@ class Run:
         )
 
     def _first_funds(self, card_id: int) -> Order:
-        amount = self.random.randint(1, CEILING)
+        amount = self.random.randint(1, CEILING // 2)
         return Move(
             account_id=card_id, by=CALLER, id=self._id(), type=MovementType.ADD, amount=amount
         )
@@ -124,14 +125,15 @@ class Run:
     def _batch(self) -> list[Order]:
         """Several orders; what changes a card's standing comes alone, as from the service."""
         if self.random.random() < 0.08:
-            make = self.random.choice((self._extend, self._extend, self._close))
+            make = self.random.choice((*[self._extend] * 4, self._close))
             return [make(self._card_id())]
-        kinds = (*[self._move] * 9, *[self._about] * 9, *[self._transfer] * 2, self._sweep)
+        kinds = (*[self._move] * 9, *[self._about] * 6, *[self._transfer] * 2, self._sweep)
         size = self.random.choice((1, 1, 2, 3, 5))
-        orders = [self.random.choice(kinds)(self._card_id()) for _ in range(size)]
-        # BUG: what a refund's undo gives back can be refunded again from the next batch on only.
-        alone = [each for each in orders if isinstance(each, Undo) and self._is_of_refund(each)]
-        return alone[:1] or orders
+        orders: list[Order] = [self.random.choice(kinds)(self._card_id()) for _ in range(size)]
+        for order in orders:
+            if isinstance(order, Undo) and self._is_of_refund(order):
+                return [order]  # BUG: in one batch, what it undoes still counts as refunded
+        return orders
 
     def _is_of_refund(self, order: Undo) -> bool:
         return self.model.trans[order.movement_id].undoes is not None
@@ -148,7 +150,7 @@ class Run:
             id=self._id(),
             type=kind,
             amount=sign * self._size(card_id),
-            hold_for=random.choice((None, None, random.randint(1, 5) * SECOND)),
+            hold_for=random.choice((None, random.randint(1, 6) * SECOND)),
             allow_partial=random.random() < 0.2,
             revision=random.choice((None, *[0] * 25, 1)),
             code_until=self.now + random.choice((-1, 0, 1)) * SECOND if is_late else None,
@@ -167,12 +169,12 @@ class Run:
         facts: dict[str, Any] = {"account_id": card_id, "by": CALLER, "id": self._id()}
         facts["movement_id"] = about.id
         kinds = (Capture, Capture, Cancel, Undo) if about.until else (Refund, Refund, Undo)
-        kind = self.random.choice((*kinds, *kinds, Capture, Cancel, Refund, Undo))
+        kind: type[About] = self.random.choice((*kinds, *kinds, Capture, Cancel, Refund, Undo))
         if kind is Undo and about.type is MovementType.TRANSFER and about.left:
             kind = Refund  # BUG: it is not undone yet
         if kind in (Capture, Refund):
             odd = -1 if kind is Refund else 0  # BUG: 0 of nothing is REFUND_EXCEEDS_CAPTURED
-            facts["amount"] = self.random.choice((None, size, size, size + 1, odd))
+            facts["amount"] = self.random.choice((None, size, size, size, size + 1, odd))
         return kind(**facts)
 
     def _transfer(self, card_id: int) -> Order:
@@ -190,7 +192,7 @@ class Run:
             by=CALLER,
             id=self._id(),
             twin_id=self._id(),
-            amount=self.random.choice((None, None, self._size(card_id), -1)),
+            amount=self.random.choice((None, self._size(card_id), self._size(card_id))),
         )
 
     def _sweep(self, card_id: int) -> Order:
@@ -218,9 +220,9 @@ class Run:
         free = card.posted - card.held(self.now)
         near = max(1, free + self.random.choice((-1, 0, 0, 0, 1)))
         room = CEILING - card.posted + self.random.choice((0, 1))
-        few = self.random.randint(1, 8)
-        odd = self.random.choice((0, room, room, CEILING + 1))
-        return self.random.choice((few, few, few, few, few, few, near, near, near, near, odd))
+        few = self.random.randint(1, 6)
+        odd = self.random.choice((0, room, room, CEILING, CEILING + 1))
+        return self.random.choice((*[few] * 10, *[near] * 3, odd))
 
 
 def answer_of(outcome: Outcome) -> Answer:

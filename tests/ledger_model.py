@@ -239,7 +239,7 @@ class Model:
         error = error or _first(self._against_taking(card, size, though_blocked=True))
         if not error and (error := _first(self._against_adding(target, size))):
             return self._recorded(target, Trans(order.id, MovementType.TRANSFER, size, error=error))
-        sent = Trans(order.id, MovementType.TRANSFER, -size, error=error)
+        sent = Trans(order.id, MovementType.TRANSFER, -abs(size), error=error)
         if not error:
             self._recorded(target, Trans(order.twin_id, MovementType.TRANSFER, size))
         return self._recorded(card, sent)

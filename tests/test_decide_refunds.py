@@ -327,7 +327,7 @@ def test_a_transfer_of_no_amount_is_declined_with_what_was_asked() -> None:
     for each in (-5, CEILING + 1):
         order = transfer(each)
         facts: dict[str, Any] = {"state": MovementState.DECLINED, "error": ErrorCode.INVALID_AMOUNT}
-        assert one(on, order) == Outcome(entry=entry(order, TRANSFER, -each, 1_000, **facts))
+        assert one(on, order) == Outcome(entry=entry(order, TRANSFER, -abs(each), 1_000, **facts))
 
 
 def test_refunds_of_a_batch_see_each_other() -> None:

@@ -168,14 +168,13 @@ async def synchronised(
     """The ids of the rows that a synchronisation of each list gives, and where it goes on."""
     async with opened(settings) as store, Server.over(store) as server:
         answer = await server.client(key).run(SYNCHRONISE, **since)
-        found = {name: answer[field] for name, field in LISTS.items()}
-        ids = {name: sorted(row["id"] for row in of["results"]) for name, of in found.items()}
-        return ids, {name: of["until"] for name, of in found.items()}
+    found = {name: answer[field] for name, field in LISTS.items()}
+    ids = {name: sorted(row["id"] for row in of["results"]) for name, of in found.items()}
+    return ids, {name: of["until"] for name, of in found.items()}
 
 
 async def a_shop(settings: Settings) -> tuple[str, dict[str, list[str]]]:
-    """A client's key, and the ids of a member, three cards, and four movements on one of them:
-    a purchase, a hold that is captured, one that stands, and a declined one."""
+    """A client's key, and the ids of a member, three cards and the movements on one of them."""
     async with opened(settings) as store, Server.over(store) as server:
         key = (await factories.client(store, permissions=Permission)).client_secret
         caller = server.client(key)
@@ -185,18 +184,12 @@ async def a_shop(settings: Settings) -> tuple[str, dict[str, list[str]]]:
         captured = await factories.hold(caller, cards[0], "-2.00")
         await factories.capture(caller, captured["id"], "1.50")
         await factories.hold(caller, cards[0], "-1.00")
-        declined = await factories.trans(
-            caller, code=factories.code_of(cards[0]), transType="USE", amount="-99.00"
-        )
-        assert declined.code == "INSUFFICIENT_FUNDS"
+        code = factories.code_of(cards[0])
+        await factories.trans(caller, code=code, transType="USE", amount="-99.00")
         trans = [each["id"] for each in await factories.movements(caller)]
-        assert len(trans) == 4
-        return key, {
-            "cards": sorted(card["id"] for card in cards),
-            "members": [member],
-            # The hold that has ended comes twice: as it was made, and as it ended.
-            "trans": sorted([*trans, captured["id"]]),
-        }
+        trans.append(captured["id"])  # it comes twice: as it was made, and as it ended
+        ids = sorted(card["id"] for card in cards)
+        return key, {"cards": ids, "members": [member], "trans": sorted(trans)}
 
 
 async def test_data_restored_into_another_cluster_begins_a_new_epoch(settings: Settings) -> None:
@@ -204,14 +197,9 @@ async def test_data_restored_into_another_cluster_begins_a_new_epoch(settings: S
     found, before = await synchronised(settings, key, ANEW)
     assert found == shop
     # As from a cluster whose transactions were numbered far beyond this one's.
-    await change(
-        settings,
-        "UPDATE installation SET cluster = 'another'",
-        *(
-            f"UPDATE {table} SET changed_in = 4000000000000"
-            for table in ("account", "member", "movement", "hold_end")
-        ),
-    )
+    tables = ("account", "member", "movement", "hold_end")
+    changes = [f"UPDATE {table} SET changed_in = 4000000000000" for table in tables]
+    await change(settings, "UPDATE installation SET cluster = 'another'", *changes)
     async with opened(settings) as store, Server.over(store) as server:
         for name in LISTS:
             since: dict[str, str | None] = {**dict.fromkeys(LISTS), name: before[name]}
@@ -227,9 +215,7 @@ async def test_data_restored_into_another_cluster_begins_a_new_epoch(settings: S
     assert found == {"cards": [late["id"]], "members": [], "trans": [moved["id"]]}
 
 
-async def test_what_is_on_the_books_can_be_numbered_anew_but_not_changed(
-    settings: Settings,
-) -> None:
+async def test_the_books_can_be_numbered_anew_but_not_changed(settings: Settings) -> None:
     await a_shop(settings)
     for table, columns in (
         ("movement", "id account_id amount balance created_at error"),

@@ -1,11 +1,11 @@
 """A code as someone presents it to move money: what its use depends on, read quickly."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 from giftgql.codes import CodeText, CodeType
-from giftgql.store import Reading
+from giftgql.store import Reading, Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,15 @@ async def resolve(reading: Reading, code: CodeText, kinds: Iterable[CodeType]) -
     else:
         found = list(await _by_fingerprints(reading, prints)) if prints else []
     return [each for each in found if each is not None]
+
+
+async def set_verifiers(
+    tx: Transaction, presented: Presented, verifiers: Mapping[str, str]
+) -> None:
+    """Store other verifiers of the same secrets, unless they have been replaced meanwhile."""
+    assert presented.code_id is not None
+    before = {name: getattr(presented, name) for name in verifiers}
+    await tx.cards.set_verifiers(presented.code_id, before, verifiers)
 
 
 async def _by_fingerprints(reading: Reading, prints: Sequence[bytes]) -> Sequence[Presented | None]:

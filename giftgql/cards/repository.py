@@ -147,6 +147,13 @@ class CardRepository:
         seal = update(Code).where(col(Code.id) == code_id)
         await self.session.exec(seal.values(ciphertext=ciphertext, cipher_key=cipher_key))
 
+    async def set_verifiers(
+        self, code_id: int, before: Mapping[str, str], verifiers: Mapping[str, str]
+    ) -> None:
+        same = [col(getattr(Code, name)) == value for name, value in before.items()]
+        change = update(Code).where(col(Code.id) == code_id, *same)
+        await self.session.exec(change.values(**verifiers))
+
     async def end_code(self, code_id: int, ending: CodeEnding, *, at: datetime) -> None:
         """End a live code; its row stays."""
         live = (col(Code.id) == code_id) & col(Code.ended_at).is_(None)

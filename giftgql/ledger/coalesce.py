@@ -148,9 +148,14 @@ class Coalescer:
 
     async def _wait(self, account_id: int) -> None:
         """Wait for an account, for all who want it meanwhile, without holding up any others."""
+        waiting = self._waiters[account_id]
         async with self._lanes:
-            if batch := self._still_wanted(self._waiters.pop(account_id)):
-                await self._post(batch, alone=True)
+            while waiting:
+                batch = self._still_wanted(waiting[:MOST_AT_ONCE])
+                del waiting[:MOST_AT_ONCE]
+                if batch:
+                    await self._post(batch, alone=True)
+            del self._waiters[account_id]
 
     async def _attempts(
         self, asked: Sequence[Asked], *, alone: bool

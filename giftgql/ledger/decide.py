@@ -217,7 +217,7 @@ def _transfer(books: Books, order: Transfer) -> Outcome:
     source, target = books.accounts[order.account_id], books.accounts[order.to_id]
     size = source.free if order.amount is None else order.amount
     if order.amount is not None and not 0 < size <= books.ceiling:
-        return books.decline(order, MovementType.TRANSFER, -size, ErrorCode.INVALID_AMOUNT)
+        return books.decline(order, MovementType.TRANSFER, -abs(size), ErrorCode.INVALID_AMOUNT)
     if error := _why_not_take(books, source, size, though_blocked=True):
         return books.decline(order, MovementType.TRANSFER, -size, error)
     if error := _why_not_add(books, target, size):

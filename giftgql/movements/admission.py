@@ -34,7 +34,7 @@ async def admit(store: Store, caller: Caller, wanted: Wanted, *, is_taking: bool
         return await _by_id(store, caller, wanted.card_id)
     found = await _resolved(store, caller, wanted)
     if not is_taking:
-        if found is None and caller.may(Permission.FIND_GIFT_CARD_BY_CODE):
+        if found is None and _may_know(caller):
             raise NotFound("code", "live gift card code of a type the caller may use")
         return found or await _refused(store, caller, wanted.code, SecretInvalid())
     is_online = caller.channel is Channel.ONLINE
@@ -45,7 +45,7 @@ async def admit(store: Store, caller: Caller, wanted: Wanted, *, is_taking: bool
         wanted,
         found,
         needs_pin=needs_pin,
-        may_know=caller.may(Permission.FIND_GIFT_CARD_BY_CODE),
+        may_know=_may_know(caller),
     )
 
 
@@ -71,7 +71,8 @@ async def _by_id(store: Store, caller: Caller, card_id: int | None) -> Presented
 
 
 async def _resolved(store: Store, caller: Caller, wanted: Wanted) -> Presented | None:
-    """The one live code that is meant, of the types that exist for the caller."""
+    """The one live code that is meant, of the types that exist for the caller; for callers who
+    may not know, none where there are two."""
     assert wanted.code is not None
     if wanted.kind is not None:
         caller.require(USE[wanted.kind])
@@ -82,9 +83,14 @@ async def _resolved(store: Store, caller: Caller, wanted: Wanted) -> Presented |
             raise PermissionDenied(USE[CodeType.PHYSICAL].value)
     async with store.read(caller) as reading:
         found = await cards.resolve(reading, wanted.code, kinds)
-    if len(found) > 1:
+    if len(found) > 1 and _may_know(caller):
         raise AmbiguousCode
-    return found[0] if found else None
+    return found[0] if len(found) == 1 else None
+
+
+def _may_know(caller: Caller) -> bool:
+    """Whether a refusal may say what is wrong with a code; who may look it up may."""
+    return caller.may(Permission.FIND_GIFT_CARD_BY_CODE)
 
 
 async def _with_secrets(
@@ -117,12 +123,30 @@ async def _with_secrets(
         if may_know:
             raise
         raise SecretInvalid from None
-    if missing is not None or not await _is_right(store, wanted, found):
+    is_right = await _is_right(store, wanted, found)  # also where one is missing: time tells
+    if missing is not None or not is_right:
         raise SecretInvalid
+    assert found is not None
+    renewed = await _renewed(store, wanted, found)
     async with store.write(caller) as tx:
         await tries.give_back(tx, reserved)
-    assert found is not None
+        if renewed:
+            await cards.set_verifiers(tx, found, renewed)
     return found
+
+
+async def _renewed(store: Store, wanted: Wanted, found: Presented) -> dict[str, str]:
+    """Verifiers to be stored in place of those that were right just now: an old pepper's with
+    the new one, and a CVV's quick one, which an import made, with the slow one."""
+    vault, renewed = store.vault, dict[str, str]()
+    assert wanted.code is not None
+    assert found.kind is not None
+    if wanted.pin and found.pin_verifier and vault.needs_new_pepper(found.pin_verifier):
+        renewed["pin_verifier"] = await vault.hash_pin(found.kind, wanted.code, wanted.pin)
+    cvv = found.cvv_verifier
+    if wanted.cvv and cvv and (vault.is_quick(cvv) or vault.needs_new_pepper(cvv)):
+        renewed["cvv_verifier"] = await vault.harden_cvv(found.kind, wanted.code, wanted.cvv)
+    return renewed
 
 
 async def _refused(store: Store, caller: Caller, code: CodeText, why: Refusal) -> Presented:

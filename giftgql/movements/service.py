@@ -196,7 +196,7 @@ def refusal(trans: Trans) -> Declined:
     """What a declined transaction is refused with."""
     assert trans.error is not None
     field, sentence = _DECLINES.get(trans.error, (None, "The card does not allow this"))
-    if trans.type is MovementType.TRANSFER and trans.asked > 0:
+    if trans.type is MovementType.TRANSFER and trans.asked > 0:  # the other card declined
         field = "toId"
     facts: dict[str, object] = {"transactionId": str(trans.id)}
     if trans.error is ErrorCode.INSUFFICIENT_FUNDS:

@@ -264,18 +264,19 @@ def _within(start: datetime | None, end: datetime | None) -> ColumnElement[bool]
 
 def _standing(now: datetime, until: datetime | None) -> Subquery:
     """Each account's balance at a moment, and what of it was due to expire. None is now, which
-    the accounts themselves know; another moment is worked out from the postings before it."""
+    the accounts themselves know; at another moment it was less by the postings since."""
     balance: Any
     held: Any
     if until is None:
         balance, held = Account.posted, Account.held
         accounts = select(Account)
     else:
-        posted, reserved = _posted(until), _reserved(until)
-        balance, held = posted.c.amount, func.coalesce(reserved.c.amount, 0)
+        since, reserved = _posted_since(until), _reserved(until)
+        balance = col(Account.posted) - func.coalesce(since.c.amount, 0)
+        held = func.coalesce(reserved.c.amount, 0)
         accounts = (
             select(Account)
-            .join(posted, posted.c.account_id == col(Account.id))
+            .outerjoin(since, since.c.account_id == col(Account.id))
             .outerjoin(reserved, reserved.c.account_id == col(Account.id))
         )
     is_due = and_(
@@ -292,15 +293,13 @@ def _standing(now: datetime, until: datetime | None) -> Subquery:
     ).subquery()
 
 
-def _posted(until: datetime) -> Subquery:
-    """What was on the books of each card's account."""
+def _posted_since(moment: datetime) -> Subquery:
+    """What came to each card's account after a moment, less what left it."""
     debit, credit = col(Posting.debit_account), col(Posting.credit_account)
-    amount = col(Posting.amount)
+    amount, since = col(Posting.amount), _within(moment, None)
     entries = union_all(
-        select(credit.label("account_id"), amount.label("amount")).where(
-            credit > 0, _within(None, until)
-        ),
-        select(debit, -amount).where(debit > 0, _within(None, until)),
+        select(credit.label("account_id"), amount.label("amount")).where(credit > 0, since),
+        select(debit, -amount).where(debit > 0, since),
     ).subquery()
     total = func.sum(entries.c.amount).label("amount")
     return select(entries.c.account_id, total).group_by(entries.c.account_id).subquery()
@@ -308,9 +307,9 @@ def _posted(until: datetime) -> Subquery:
 
 def _reserved(until: datetime) -> Subquery:
     """What was held on each account."""
-    total = func.sum(-col(Movement.amount)).label("amount")
-    return (
-        select(col(Movement.account_id), total)
+    account_id = (col(Movement.account_id) + 0).label("account_id")  # see `rules`
+    held = (
+        select(account_id, col(Movement.amount))
         .outerjoin(HoldEnd, col(HoldEnd.hold_id) == col(Movement.id))
         .where(
             col(Movement.state) == MovementState.HELD,
@@ -318,9 +317,10 @@ def _reserved(until: datetime) -> Subquery:
             col(Movement.created_at) < until,
             or_(col(HoldEnd.hold_id).is_(None), col(HoldEnd.created_at) >= until),
         )
-        .group_by(col(Movement.account_id))
         .subquery()
     )
+    total = func.sum(-held.c.amount).label("amount")
+    return select(held.c.account_id, total).group_by(held.c.account_id).subquery()
 
 
 def _happened(start: datetime, end: datetime, source_id: str | None) -> CompoundSelect[Any]:

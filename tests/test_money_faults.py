@@ -1,0 +1,347 @@
+"""Whatever fails between a movement and the database: it is made once, or not at all and said so."""
+
+import asyncio
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from giftgql.ledger.models import MovementState
+from giftgql.permissions import Permission
+from giftgql.settings import Settings
+from giftgql.startup import open_store
+from giftgql.store import Store
+from tests import factories
+from tests.client import Answer, Client, Server
+from tests.cutting import Cut, way_to
+from tests.factories import code_of, funded
+from tests.tables import Tables
+
+on_postgresql = pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A till on a store, and what is in its tables."""
+
+    store: Store
+    till: Client
+    tables: Tables
+
+    async def use(self, card: dict[str, Any], key: str, amount: str = "-0.10") -> Answer:
+        given = {"code": code_of(card), "transType": "USE", "amount": amount}
+        return await factories.trans(self.till, **given, refNo=key, idempotencyKey=key)
+
+    async def uses(self, card: dict[str, Any], keys: list[str]) -> Counter[str | None]:
+        """Take 0.10 for each key, all at once; what came of it."""
+        answers = await asyncio.gather(*(self.use(card, key) for key in keys))
+        return Counter(answer.code for answer in answers)
+
+    async def made(self, keys: list[str]) -> Counter[str | None]:
+        """How often each key has moved money."""
+        movements = await self.tables.by_ref_nos(keys)
+        return Counter(m.ref_no for m in movements if m.state is MovementState.POSTED)
+
+    async def sql(self, *statements: str) -> None:
+        async with self.store.write() as tx:
+            connection = await tx.session.connection()
+            for statement in statements:
+                await connection.execute(text(statement))
+
+
+@asynccontextmanager
+async def shop_with(settings: Settings, **other: Any) -> AsyncIterator[Shop]:
+    """A shop on a store of these settings; the books are clean when it closes."""
+    store = await open_store(settings.model_copy(update=other))
+    try:
+        credential = await factories.client(store, permissions=Permission)
+        async with Server.over(store) as server:
+            shop = Shop(store, server.client(credential.client_secret), Tables(store))
+            yield shop
+            assert await shop.tables.findings() == []
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+async def shop(settings: Settings) -> AsyncIterator[Shop]:
+    async with shop_with(settings) as opened:
+        yield opened
+
+
+def keys(number: int) -> list[str]:
+    return [f"fault {n}" for n in range(number)]
+
+
+def once(wanted: list[str]) -> Counter[str | None]:
+    return Counter(dict.fromkeys(wanted, 1))
+
+
+# Transactions that the database ends
+
+
+FAULT = """CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    IF nextval('faults') <= {times} THEN RAISE EXCEPTION 'injected' USING ERRCODE = '{state}'; END IF;
+    RETURN NULL; END $$"""
+AT_ONCE = "CREATE TRIGGER fault AFTER INSERT ON posting FOR EACH STATEMENT"
+AT_COMMIT = (
+    "CREATE CONSTRAINT TRIGGER fault AFTER INSERT ON posting DEFERRABLE INITIALLY DEFERRED "
+    "FOR EACH ROW"
+)
+
+
+async def inject(shop: Shop, state: str, times: int, when: str = AT_ONCE) -> None:
+    """Let so many of the next transactions that post fail with a state."""
+    await shop.sql(
+        "CREATE SEQUENCE faults",
+        FAULT.format(state=state, times=times),
+        f"{when} EXECUTE FUNCTION fault()",
+    )
+
+
+@on_postgresql
+@pytest.mark.parametrize("state", ["40001", "40P01", "55P03", "57P01"])
+@pytest.mark.parametrize("when", [AT_ONCE, AT_COMMIT], ids=["at once", "at commit"])
+async def test_a_transaction_that_passing_trouble_ends_is_run_again(
+    shop: Shop, state: str, when: str
+) -> None:
+    card, wanted = await funded(shop.till), keys(10)
+    await inject(shop, state, 2, when)
+    assert await shop.uses(card, wanted) == {None: 10}
+    assert await shop.made(wanted) == once(wanted)
+    assert (await shop.tables.account(card["id"])).posted == 900
+
+
+@on_postgresql
+@pytest.mark.parametrize("when", [AT_ONCE, AT_COMMIT], ids=["at once", "at commit"])
+async def test_trouble_that_does_not_pass_is_unavailable_and_moves_nothing(
+    shop: Shop, when: str
+) -> None:
+    card, wanted = await funded(shop.till), keys(10)
+    await inject(shop, "40001", 1000, when)
+    assert await shop.uses(card, wanted) == {"UNAVAILABLE": 10}
+    assert await shop.made(wanted) == Counter()
+    assert not await shop.tables.requests(wanted[0])
+    await shop.sql("DROP TRIGGER fault ON posting")
+    assert await shop.uses(card, wanted) == {None: 10}
+    assert await shop.made(wanted) == once(wanted)
+
+
+CLAIM = """INSERT INTO request (caller, key, mutation, fingerprint, created_at)
+    SELECT caller, 'fault 0', mutation, 'another', created_at FROM request LIMIT 1"""
+
+
+@on_postgresql
+async def test_the_victim_of_a_deadlock_is_run_again(shop: Shop) -> None:
+    """We hold the account and want the key; somebody holds the key and wants the account."""
+    card = await funded(shop.till, idempotencyKey="a claim to copy")
+    foreign = await asyncpg.connect(shop.store.settings.database_url)
+    await foreign.execute("SET deadlock_timeout = '20s'")  # let it be ours that is found out
+    transaction = foreign.transaction()
+    await transaction.start()
+    await foreign.execute(CLAIM)
+    ours = asyncio.create_task(shop.use(card, "fault 0"))
+    await asyncio.sleep(0.3)
+    with capture_logs() as logs:
+        await foreign.execute("SELECT id FROM account WHERE id = $1 FOR UPDATE", int(card["id"]))
+    assert any("deadlock" in repr(entry.get("exc_info")) for entry in logs), logs
+    await transaction.rollback()
+    await foreign.close()
+    assert (await ours).code is None
+    assert await shop.made(["fault 0"]) == {"fault 0": 1}
+
+
+# A database that others hold
+
+
+HOLD = """import fcntl, sys
+file = open(sys.argv[1], "a")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()"""
+
+
+@asynccontextmanager
+async def held_up(shop: Shop) -> AsyncIterator[None]:
+    """Nobody can post anything for as long as the block lasts: another process writes."""
+    settings = shop.store.settings
+    if settings.sqlite_file is None:
+        connection = await asyncpg.connect(settings.database_url)
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE posting IN ACCESS EXCLUSIVE MODE")
+            yield
+        await connection.close()
+        return
+    file = settings.sqlite_file.with_name(settings.sqlite_file.name + ".write")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLD, str(file), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    try:
+        yield
+    finally:
+        await process.communicate()
+
+
+async def test_a_database_that_is_busy_for_a_while_is_waited_for(shop: Shop) -> None:
+    card, wanted = await funded(shop.till), keys(30)
+    async with held_up(shop):
+        waiting = asyncio.create_task(shop.uses(card, wanted))
+        await asyncio.sleep(0.5)
+        assert not waiting.done()
+        assert await shop.made(wanted) == Counter()
+    assert await waiting == {None: 30}
+    assert await shop.made(wanted) == once(wanted)
+
+
+async def test_who_waits_for_too_long_is_refused_and_nothing_of_it_is_made(
+    settings: Settings,
+) -> None:
+    async with shop_with(settings, lock_seconds=1) as shop:
+        card, wanted = await funded(shop.till), keys(30)
+        async with held_up(shop):
+            assert await shop.uses(card, wanted) == {"UNAVAILABLE": 30}
+        await asyncio.sleep(0.3)
+        assert await shop.made(wanted) == Counter()
+        assert await shop.uses(card, wanted) == {None: 30}
+        assert await shop.made(wanted) == once(wanted)
+
+
+async def test_more_than_may_wait_are_refused_at_once(settings: Settings) -> None:
+    async with shop_with(settings, max_waiting_movements=100) as shop:
+        card, wanted = await funded(shop.till, "100.00"), keys(150)
+        async with held_up(shop):
+            waiting = [asyncio.create_task(shop.use(card, key)) for key in wanted]
+            done, _ = await asyncio.wait(waiting, timeout=1.0)
+            refused = [task.result() for task in done]
+            assert {answer.code for answer in refused} == {"UNAVAILABLE"}
+            assert refused[0].errors[0]["extensions"]["retryAfter"] > 0
+            # Those that were taken for the transaction under way wait no longer.
+            assert 25 <= len(refused) <= 50
+        answers = await asyncio.gather(*waiting)
+        taken = [key for key, answer in zip(wanted, answers, strict=True) if answer.code is None]
+        assert len(taken) == 150 - len(refused)
+        assert await shop.made(wanted) == once(taken)
+
+
+@on_sqlite
+async def test_a_program_that_writes_without_our_lock_is_waited_for(shop: Shop) -> None:
+    card, wanted = await funded(shop.till), keys(10)
+    hold = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); "
+        "c.execute('BEGIN IMMEDIATE'); print('held', flush=True); sys.stdin.read()"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", hold, str(shop.store.settings.sqlite_file)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    waiting = asyncio.create_task(shop.uses(card, wanted))
+    await asyncio.sleep(0.4)
+    assert not waiting.done()
+    await process.communicate()
+    assert await waiting == {None: 10}
+    assert await shop.made(wanted) == once(wanted)
+
+
+# A connection that is lost at COMMIT
+
+
+@on_postgresql
+@pytest.mark.parametrize("how", Cut, ids=lambda how: how.value)
+async def test_a_connection_lost_at_commit_loses_and_doubles_nothing(
+    settings: Settings, how: Cut
+) -> None:
+    async with (
+        way_to(settings.database_url) as way,
+        shop_with(settings, database_url=way.url) as shop,
+    ):
+        card, wanted = await funded(shop.till), keys(30)
+        way.cut(how, after=1)  # the first one has one movement, the next one all others
+        assert await shop.uses(card, wanted) == {None: 30}
+        assert way.cuts == 1
+        assert await shop.made(wanted) == once(wanted)
+        assert (await shop.tables.account(card["id"])).posted == 700
+
+
+@on_postgresql
+@pytest.mark.parametrize("how", Cut, ids=lambda how: how.value)
+async def test_what_cannot_be_found_out_is_unavailable_and_the_key_tells_it_later(
+    settings: Settings, how: Cut
+) -> None:
+    async with (
+        way_to(settings.database_url) as way,
+        shop_with(settings, database_url=way.url, lock_seconds=1) as shop,
+    ):
+        card, wanted = await funded(shop.till), keys(10)
+        way.cut(how, after=1)
+        asking = asyncio.create_task(shop.uses(card, wanted))
+        while not way.cuts:  # noqa: ASYNC110  the proxy tells nobody
+            await asyncio.sleep(0)
+        way.block()
+        assert (await asking)["UNAVAILABLE"] >= 9
+        way.is_blocked = False
+        assert await shop.uses(card, wanted) == {None: 10}
+        assert await shop.made(wanted) == once(wanted)
+        assert (await shop.tables.account(card["id"])).posted == 900
+
+
+@on_postgresql
+@pytest.mark.parametrize("how", [Cut.BEFORE, Cut.AFTER], ids=lambda how: how.value)
+async def test_a_new_card_lost_at_commit_is_found_under_its_key(
+    settings: Settings, how: Cut
+) -> None:
+    async with (
+        way_to(settings.database_url) as way,
+        shop_with(settings, database_url=way.url) as shop,
+    ):
+        facts = {"physicalCode": "LOST4928", "idempotencyKey": "once"}
+        way.cut(how)
+        assert (await factories.add(shop.till, **facts)).code == "UNAVAILABLE"
+        again = await factories.add(shop.till, **facts)
+        assert (again.code, again.is_replayed) == (None, how is Cut.AFTER)
+        found = (await factories.listed(shop.till))["giftcard"]["results"]
+        assert [card["id"] for card in found] == [again["giftcardAdd"]["id"]]
+
+
+# One order that nothing can be done about
+
+
+async def poison(shop: Shop) -> None:
+    """Let the database refuse whatever has the number "fault 7"."""
+    if shop.store.settings.sqlite_file is not None:
+        await shop.sql(
+            "CREATE TRIGGER poison BEFORE INSERT ON movement WHEN NEW.ref_no = 'fault 7' "
+            "BEGIN SELECT RAISE(ABORT, 'poison'); END"
+        )
+        return
+    await shop.sql(
+        "CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'poison'; END $$",
+        "CREATE TRIGGER poison BEFORE INSERT ON movement FOR EACH ROW "
+        "WHEN (NEW.ref_no = 'fault 7') EXECUTE FUNCTION poison()",
+    )
+
+
+async def test_one_poisonous_order_spoils_no_other_of_its_batch(shop: Shop) -> None:
+    card, wanted = await funded(shop.till), keys(40)
+    await poison(shop)
+    with capture_logs() as logs:
+        assert await shop.uses(card, wanted) == {None: 39, "INTERNAL": 1}
+    assert any(entry.get("size", 0) > 20 for entry in logs)
+    assert await shop.made(wanted) == once([key for key in wanted if key != "fault 7"])
+    await shop.sql("DROP TRIGGER poison" + ("" if shop.is_sqlite else " ON movement"))
+    assert await shop.uses(card, wanted) == {None: 40}
+    assert await shop.made(wanted) == once(wanted)
