@@ -2,7 +2,8 @@
 
 One server process on each database, driven by a process of its own with 1, 16 and 64 connections;
 medians of three rounds. PostgreSQL runs with fsync. Absolute figures are of the machine it runs
-on; the ratios are what to compare. `--short` measures once and briefly.
+on; the ratios are what to compare. `--short` measures once and briefly. Movements of money are
+measured in `bench_money`, against the same mutation answered without a database.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
-from tests import servers
+from tests import bench_money, servers
 from tests.load import Figures
 
 CARDS = 2_000
@@ -129,12 +130,16 @@ def _server(database_url: str = "") -> Iterator[servers.Server]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="one round of half a second each")
+    parser.add_argument(
+        "--movements", type=int, default=0, help="also with so many movements on the books"
+    )
     arguments = parser.parse_args()
     rounds, seconds = (1, 0.5) if arguments.short else (3, 3.0)
     with _server() as server:
         report("SQLite", server, rounds, seconds)
     with servers.postgres() as postgres, _server(postgres.create()) as server:
         report("PostgreSQL", server, rounds, seconds)
+    bench_money.run(rounds, seconds, movements=arguments.movements)
 
 
 if __name__ == "__main__":

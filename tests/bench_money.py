@@ -75,6 +75,7 @@ class Rig:
     server: servers.Server
     stub: servers.Server
     first_card: int
+    settings: Settings
 
 
 def measure(rig: Rig, what: str, connections: int, seconds: float) -> Figures:
@@ -123,19 +124,24 @@ def report(name: str, rig: Rig, rounds: int, seconds: float) -> None:
 
 
 @contextmanager
-def rig(database_url: str = "", *arguments: str, movements: int = CARDS) -> Iterator[Rig]:
+def rig(
+    database_url: str = "",
+    *arguments: str,
+    movements: int = CARDS,
+    program: str = "giftgql",
+) -> Iterator[Rig]:
+    here = {"PYTHONPATH": str(Path.cwd())}
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as stub_folder:
-        environment = servers.environment(Path(folder), database_url)
+        environment = servers.environment(Path(folder), database_url, **here)
         settings = Settings(data_dir=Path(folder), database_url=database_url, _env_file=None)
         first_card = asyncio.run(_fill(settings, movements))
         with (
-            servers.serving(environment, *arguments) as server,
+            servers.serving(environment, *arguments, program=program) as server,
             servers.serving(
-                servers.environment(Path(stub_folder)) | {"PYTHONPATH": str(Path.cwd())},
-                program="tests.stub",
+                servers.environment(Path(stub_folder), **here), program="tests.stub"
             ) as stub,
         ):
-            yield Rig(server, stub, first_card)
+            yield Rig(server, stub, first_card, settings)
 
 
 async def _fill(settings: Settings, movements: int) -> int:
@@ -184,3 +190,28 @@ def pgbench(url: str, clients: int, seconds: float) -> float:
     found = re.search(r"tps = ([\d.]+)", done.stdout)
     assert found, done.stdout
     return float(found[1])
+
+
+def run(rounds: int, seconds: float, *, movements: int = 0) -> None:
+    """Print a table for each database; with `movements`, again with so many on the books."""
+    print("\n# giftcardTransAdd USE")
+    sizes = [CARDS, *([movements] if movements else [])]
+    for size in sizes:
+        with rig(movements=size) as one:
+            report(f"SQLite, {size:,} movements on the books", one, rounds, seconds)
+            print(f"\nA commit: {commits(one.settings):.2f} ms", flush=True)
+    with rig(program="tests.one_by_one") as one:
+        report("SQLite, each in a transaction of its own", one, rounds, seconds)
+    with servers.postgres() as postgres:
+        for size in sizes:
+            url = postgres.create()
+            with rig(url, movements=size) as one:
+                report(f"PostgreSQL, {size:,} movements on the books", one, rounds, seconds)
+                print(f"\nA commit: {commits(one.settings):.2f} ms")
+                for clients in CONNECTIONS:
+                    found = median(pgbench(url, clients, seconds) for _ in range(rounds))
+                    print(f"pgbench, {clients} connections: {found:,.0f} per second", flush=True)
+        with rig(postgres.create(), program="tests.one_by_one") as one:
+            report("PostgreSQL, each in a transaction of its own", one, rounds, seconds)
+        with rig(postgres.create(), "--workers", "2") as one:
+            report("PostgreSQL, two server processes", one, rounds, seconds)

@@ -29,7 +29,9 @@ ROOT_FIELDS = {
     "giftcardBalance": '{ giftcardBalance(code: "MINE-0001", pin: "1234") { balance } }',
     "giftcardTrans": "{ giftcardTrans { until } }",
     "giftcardLiability": "{ giftcardLiability { until } }",
-    "giftcardTransSummary": '{ giftcardTransSummary(from: "2026-01-01", to: "2026-01-31") { until } }',
+    "giftcardTransSummary": (
+        '{ giftcardTransSummary(from: "2026-01-01", to: "2026-01-31") { until } }'
+    ),
     "ledgerCheck": "{ ledgerCheck { isClean } }",
     "ledgerTrialBalance": "{ ledgerTrialBalance { balance } }",
     "member": "{ member { until } }",

@@ -322,6 +322,18 @@ def test_migrate_and_doctor_find_all_well_beside_a_running_server(running: Serve
     assert "WRONG" not in cli(running, "doctor")
 
 
+def test_the_books_are_checked_and_reported_beside_a_running_server(running: Server) -> None:
+    made = 'mutation { giftcardAdd(giftcard: {physicalCode: "BOOKS-001"}) { id } }'
+    paid = (
+        'mutation { giftcardTransAdd(trans: {code: "BOOKS-001", transType: ADD, amount: "5.00"}) '
+        "{ balance } }"
+    )
+    for document in (made, paid):
+        assert "errors" not in ask(running, running.development_key, document).json()
+    assert cli(running, "verify") == "1 movements checked: the books are clean.\n"
+    assert '"EUR","CARDS","0.00","5.00","5.00"' in cli(running, "report", "trial-balance", "--csv")
+
+
 def test_the_printed_schema_is_the_servers(running: Server) -> None:
     schema = cli(running, "schema")
     assert "giftcardAdd(" in schema
@@ -337,7 +349,7 @@ def test_help_is_there_at_once_and_imports_nothing_heavy() -> None:
 import sys
 from giftgql.cli import app
 from typer.testing import CliRunner
-for words in ([], ["client"], ["serve"], ["keys", "rotate"]):
+for words in ([], ["client"], ["serve"], ["keys", "rotate"], ["verify"], ["report", "summary"]):
     shown = CliRunner().invoke(app, [*words, "--help"])
     assert shown.exit_code == 0, shown
 print(*(name for name in {HEAVY} if name in sys.modules))

@@ -1,4 +1,4 @@
-"""Whatever fails between a movement and the database: it is made once, or not at all and said so."""
+"""Whatever fails between a movement and the database: it is made once, or is refused and not made."""
 
 import asyncio
 import subprocess
@@ -36,6 +36,10 @@ class Shop:
     store: Store
     till: Client
     tables: Tables
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.store.settings.sqlite_file is not None
 
     async def use(self, card: dict[str, Any], key: str, amount: str = "-0.10") -> Answer:
         given = {"code": code_of(card), "transType": "USE", "amount": amount}
@@ -90,8 +94,8 @@ def once(wanted: list[str]) -> Counter[str | None]:
 
 
 FAULT = """CREATE FUNCTION fault() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF nextval('faults') <= {times} THEN RAISE EXCEPTION 'injected' USING ERRCODE = '{state}'; END IF;
-    RETURN NULL; END $$"""
+    IF nextval('faults') <= {times}
+    THEN RAISE EXCEPTION 'injected' USING ERRCODE = '{state}'; END IF; RETURN NULL; END $$"""
 AT_ONCE = "CREATE TRIGGER fault AFTER INSERT ON posting FOR EACH STATEMENT"
 AT_COMMIT = (
     "CREATE CONSTRAINT TRIGGER fault AFTER INSERT ON posting DEFERRABLE INITIALLY DEFERRED "
@@ -321,7 +325,7 @@ async def test_a_new_card_lost_at_commit_is_found_under_its_key(
 
 async def poison(shop: Shop) -> None:
     """Let the database refuse whatever has the number "fault 7"."""
-    if shop.store.settings.sqlite_file is not None:
+    if shop.is_sqlite:
         await shop.sql(
             "CREATE TRIGGER poison BEFORE INSERT ON movement WHEN NEW.ref_no = 'fault 7' "
             "BEGIN SELECT RAISE(ABORT, 'poison'); END"

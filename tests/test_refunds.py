@@ -42,8 +42,8 @@ async def test_partial_refunds_together_give_back_at_most_what_was_taken(till: C
         assert (back["transType"], back["status"]) == ("REFUND", "COMPLETED")
         assert (back["amount"], back["balance"]) == (amount, after)
         assert (back["relatedId"], back["giftcardId"]) == (used["id"], made["id"])
-    for amount in ("0.01", "10.00", None):
-        answer = await refund(till, used["id"], amount)
+    for more in ("0.01", "10.00", None):
+        answer = await refund(till, used["id"], more)
         assert (answer.code, answer.field) == ("REFUND_EXCEEDS_CAPTURED", "amount")
 
 

@@ -229,7 +229,8 @@ class MovementQuery:
         id: Annotated[strawberry.ID | None, argument("The transaction's id.")] = None,
         giftcard_id: Annotated[strawberry.ID | None, argument("The card's id.")] = None,
         code: Annotated[
-            str | None, argument("A live code of the card; needs its type's `Use…` permission.")
+            str | None,
+            argument("A live code of the card; needs `FindGiftCardByCode` and its `Use…` one."),
         ] = None,
         code_type: Annotated[CodeType | None, argument("What type `code` is of.")] = None,
         member_id: Annotated[strawberry.ID | None, argument("The card's owner.")] = None,
@@ -250,6 +251,7 @@ class MovementQuery:
             raise InvalidInput("codeType", "needs code")
         async with info.context.read() as reading:
             if presented is not None:
+                info.context.caller.require(Permission.FIND_GIFT_CARD_BY_CODE)
                 found = await cards.find(reading, presented, code_type)
                 ids = {view.account.id for view in found}
                 card_ids = ids if card_ids is None else card_ids & ids
