@@ -23,11 +23,10 @@ Duration = timedelta | Calendar
 
 def duration(written: str, field: str) -> Duration:
     """PT15M, P2D, P6M, P1Y: up to a hundred years."""
-    start, found = date(2026, 1, 1), None
+    start = date(2026, 1, 1)
     if _WRITTEN.fullmatch(written):
         with suppress(isodate.ISO8601Error, ValueError, OverflowError, ArithmeticError):
-            found = isodate.parse_duration(written)
-    if found is None or not start <= start + found <= start.replace(year=start.year + 100):
-        raise InvalidInput(field, "is no ISO 8601 duration such as PT15M or P6M, up to P100Y")
-    longer: Duration = found
-    return longer
+            found: Duration = isodate.parse_duration(written)
+            if start <= start + found <= start.replace(year=start.year + 100):
+                return found
+    raise InvalidInput(field, "is no ISO 8601 duration such as PT15M or P6M, up to P100Y")

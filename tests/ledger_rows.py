@@ -124,11 +124,11 @@ class Rows:
             self.accounts[account_id] = replace(self.accounts[account_id], **values)
 
 
-def faults(rows: Rows, now: datetime) -> list[str]:
+def faults(rows: Rows) -> list[str]:
     """What is wrong with these rows, in a sentence each."""
     found = [*_of_postings(rows), *_of_holds(rows), *_of_refunds(rows)]
     for account in rows.accounts.values():
-        found += [f"account {account.id}: {fault}" for fault in _of_account(rows, account, now)]
+        found += [f"account {account.id}: {fault}" for fault in _of_account(rows, account)]
     return found
 
 
@@ -203,7 +203,7 @@ def _of_refunds(rows: Rows) -> Iterator[str]:
             yield f"more was refunded of {entry} than {moved}"
 
 
-def _of_account(rows: Rows, account: Funds, now: datetime) -> Iterator[str]:
+def _of_account(rows: Rows, account: Funds) -> Iterator[str]:
     holds = rows.open_holds(account.id)
     mine = [each for each in rows.entries.values() if each.account_id == account.id]
     moves = [(each, rows.moved(each)) for each in mine if each.state is not DECLINED]
@@ -223,11 +223,11 @@ def _of_account(rows: Rows, account: Funds, now: datetime) -> Iterator[str]:
         yield "what it has redeemed is wrong"
     if account.closed and (holds or account.posted):
         yield "it is closed and has holds or money"
-    yield from _of_times(rows, account, now)
+    yield from _of_times(rows, account)
 
 
-def _of_times(rows: Rows, account: Funds, now: datetime) -> Iterator[str]:
-    """The sweep must find all that has to be done, and must not find what it has just done."""
+def _of_times(rows: Rows, account: Funds) -> Iterator[str]:
+    """The sweep must find whatever has to be done."""
     due_at, ends = rows.due_at[account.id], [e.hold_until for e in rows.open_holds(account.id)]
     first = min((each for each in ends if each), default=None)
     known = account.next_hold_end

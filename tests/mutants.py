@@ -26,7 +26,58 @@ also_copy=
 """
 KILLED = {"killed", "timeout", "caught by type check"}
 
-EQUIVALENT: dict[tuple[str, str], str] = {}
+NO_ZERO = "an amount of zero never comes here"
+NO_COUNT = "what is taken otherwise than by a USE is not counted"
+EQUIVALENT = {
+    (
+        "if order.allow_partial and taken < 0:",
+        "if order.allow_partial and taken <= 0:",
+    ): "zero is refused, partial or not",
+    (
+        "if order.allow_partial and taken < 0:",
+        "if order.allow_partial and taken < 1:",
+    ): "zero is refused, partial or not",
+    ("if taken < 0:", "if taken <= 0:"): NO_ZERO,
+    ("if taken < 0:", "if taken < 1:"): NO_ZERO,
+    ("if amount > 0:", "if amount >= 0:"): NO_ZERO,
+    ("if hold.amount > 0:", "if hold.amount >= 0:"): NO_ZERO,
+    ("if hold.amount < 0:", "if hold.amount <= 0:"): NO_ZERO,
+    ("if hold.amount < 0:", "if hold.amount < 1:"): NO_ZERO,
+    (
+        "return _why_not_add(books, funds, size) if signed > 0 "
+        "else _why_not_take(books, funds, size)",
+        "return _why_not_add(books, funds, size) if signed >= 0 "
+        "else _why_not_take(books, funds, size)",
+    ): NO_ZERO,
+    (
+        "debit, credit = (against, funds.id) if amount > 0 else (funds.id, against)",
+        "debit, credit = (against, funds.id) if amount >= 0 else (funds.id, against)",
+    ): NO_ZERO,
+    (
+        "elif amount > 0 and kind is not MovementType.EXPIRE and not is_refund:",
+        "elif amount >= 0 and kind is not MovementType.EXPIRE and not is_refund:",
+    ): "zero more of a lifetime total is no more",
+    (
+        "count(source, MovementType.TRANSFER, -size)",
+        "count(None, MovementType.TRANSFER, -size)",
+    ): NO_COUNT,
+    ("count(source, MovementType.TRANSFER, -size)", "count(source, None, -size)"): NO_COUNT,
+    (
+        "count(target, MovementType.TRANSFER, size)",
+        "count(target, None, size)",
+    ): "whatever is added counts alike, unless it is a USE or an EXPIRE",
+    ("count(funds, kind, taken)", "count(None, kind, taken)"): NO_COUNT,
+    ("count(funds, kind, taken)", "count(funds, None, taken)"): NO_COUNT,
+    (
+        "there = Order(account_id=target.id, by=order.by._replace(code_id=None), id=order.twin_id)",
+        "there = Order(account_id=None, by=order.by._replace(code_id=None), id=order.twin_id)",
+    ): "the account is given beside it",
+    (
+        "outcome = _off_the_books(books, funds, order, MovementType.ADJUST, books.now)",
+        "outcome = _off_the_books(books, funds, order, MovementType.ADJUST, None)",
+    ): "a posting without a moment is of now",
+}
+"""Changes that survive, and why they change nothing: the line, and what it was changed to."""
 
 
 def main() -> int:

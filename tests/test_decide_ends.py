@@ -301,11 +301,11 @@ def test_closing_an_empty_account_moves_nothing(valid_until: datetime | None) ->
     assert on.touched == {CARD: on.accounts[CARD]}
 
 
-@pytest.mark.parametrize("valid_until", [None, NOW])
-def test_closing_takes_the_last_cent(valid_until: datetime | None) -> None:
+@pytest.mark.parametrize(("valid_until", "kind"), [(None, ADJUST), (NOW, EXPIRE)])
+def test_closing_takes_the_last_cent(valid_until: datetime | None, kind: MovementType) -> None:
     on = books(funds(posted=1, valid_until=valid_until))
     one(on, close())
-    assert [(each.amount, each.balance) for each in on.entries] == [(-1, 0)]
+    assert [(each.type, each.amount, each.balance) for each in on.entries] == [(kind, -1, 0)]
     assert on.accounts[CARD].posted == 0
 
 

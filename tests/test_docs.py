@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from datetime import timedelta
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
@@ -16,15 +17,17 @@ from typing import Any
 import pytest
 import typer.main
 
-from giftgql import __version__, cli, server
+from giftgql import __version__, cli, pins, server
 from giftgql.app.callers import RIGHTS_SECONDS
 from giftgql.errors import ErrorCode
 from giftgql.paging import LARGEST_PAGE
 from giftgql.permissions import ROLES, Permission
 from giftgql.settings import Settings
+from giftgql.tries import service as tries
 from giftgql.values import METADATA_BYTES
 from tests import servers
 from tests.client import Answer, Client, Server
+from tests.conftest import SetClock
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -79,32 +82,38 @@ def examples() -> Iterator[tuple[str, str, Any]]:
 
 
 def clients_of_the_page(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Add the clients that the page adds; the first word of its name and the secret of each."""
+    """Run what the page runs first; of each client the first word of its name, and its secret."""
     environment = servers.environment(settings.data_dir, settings.database_url)
-    commands = re.findall(r"^\.venv/bin/giftgql (client add .*)$", README, re.MULTILINE)
-    for command in commands:
-        words = shlex.split(command)
-        done = servers.giftgql(environment, *words, "--json")
+    commands = re.findall(r"^\.venv/bin/giftgql (\w+ add .*)$", README, re.MULTILINE)
+    for words in map(shlex.split, commands):
+        is_client = words[0] == "client"
+        done = servers.giftgql(environment, *words, *(["--json"] if is_client else []))
         assert done.returncode == 0, done.stderr
-        yield words[2].split()[0].lower(), json.loads(done.stdout)["client_secret"]
+        if is_client:
+            yield words[2].split()[0].lower(), json.loads(done.stdout)["client_secret"]
 
 
-async def test_the_examples_answer_as_the_page_says(server: Server, settings: Settings) -> None:
+async def test_the_examples_answer_as_the_page_says(
+    server: Server, settings: Settings, clock: SetClock
+) -> None:
+    """On the day of the page. `…` in a document is the last transaction's id."""
+    assert str(clock.now.date()) in README
     callers = {name: server.client(key) for name, key in clients_of_the_page(settings)}
-    until = ""
-    run = 0
+    trans_id, run = "", 0
     for who, document, shown in examples():
         name, _, how_often = who.partition(" ")
         for _ in range(2 if how_often == "twice" else 1):
-            answer: Answer = await callers[name].run(document.replace("…", until))
+            answer: Answer = await callers[name].run(document.replace("…", trans_id))
         assert is_as_shown(shown, answer.body), f"{document}\n{answer.body}"
         data = answer.body["data"]
         if "memberTokenAdd" in data:
             callers["member"] = Client(server.http, data["memberTokenAdd"]["token"])
-        until = (data.get("giftcard") or {}).get("until") or until
+        for field, record in data.items():
+            if field.startswith("giftcardTrans") and record and "id" in record:
+                trans_id = record["id"]
         run += 1
-    assert run >= 12
-    assert until
+    assert run >= 15
+    assert trans_id
 
 
 def test_the_shell_examples_answer_as_the_page_says(tmp_path: Path) -> None:
@@ -242,6 +251,35 @@ def test_the_limits_are_the_settings() -> None:
     assert "within two seconds" in WORDS
 
 
+def test_the_figures_of_wrong_tries_are_the_codes() -> None:
+    assert [each.total_seconds() for each in tries.DELAYS] == [0, 0, 1, 4]
+    minutes, hours = tries.FIRST_LOCK.seconds // 60, tries.LONGEST_LOCK.total_seconds() / 3600
+    assert "after the third the next is refused for 1 s, after the fourth for 4 s" in WORDS
+    assert (
+        f"after the fifth for {minutes} minutes, then for twice as long each, up to a day" in WORDS
+    )
+    assert (hours, tries.FORGOTTEN_AFTER.total_seconds() / 3600) == (24, 24)
+    assert tries.ONLINE_FAILURES == 10
+    an_hour = round(timedelta(hours=1) / tries.INTERVAL)
+    assert f"A caller may fail {tries.BURST} times, then {an_hour} times an hour" in WORDS
+    assert pins.CHECKING_THREADS == 2
+    queue = f"{pins.CHECKS_WAITING} checks may wait, for up to {pins.CHECK_PATIENCE:.0f} s each"
+    assert queue in WORDS
+    argon2 = f"argon2id ({pins.MEMORY_KIB // 1024} MiB, {pins.ROUNDS} passes)"
+    assert argon2 in WORDS
+
+
+def test_the_figures_of_waiting_are_the_settings() -> None:
+    default = {name: field.default for name, field in Settings.model_fields.items()}
+    waiting, lock = default["max_waiting_movements"], default["lock_seconds"]
+    assert f"too many movements wait ({waiting:,}), a lock was not free for {lock} s" in WORDS
+    assert f"`GIFTGQL_REPORT_SECONDS` ({default['report_seconds']})" in WORDS
+    assert default["authorize_seconds"] == 24 * 3600
+    assert "reserves an amount, for a day if" in WORDS
+    assert default["sweep_seconds"] == 60
+    assert "A sweep follows every minute" in WORDS
+
+
 def commands(command: Any, *before: str) -> Iterator[tuple[str, Any]]:
     """Every command that does something, by its name with those of its groups before it."""
     if not hasattr(command, "commands"):
@@ -278,14 +316,14 @@ def test_the_map_has_every_file_and_no_other() -> None:
 
 
 def test_the_page_names_every_script_and_no_other() -> None:
-    named = set(re.findall(r"`scripts/(\w+)`", README))
+    named = set(re.findall(r"`scripts/([\w-]+)`", README))
     assert named == {file.name for file in (ROOT / "scripts").iterdir()}
     assert all((ROOT / path).exists() for path in re.findall(r"\]\(([^)#:]+)\)", README))
     assert all((ROOT / path).exists() for path in re.findall(r"`(tests/\w+\.py|\.ci/\w+)`", README))
 
 
 def test_the_pages_are_plain() -> None:
-    assert len(README.splitlines()) <= 450
+    assert len(README.splitlines()) <= 560
     for text in (README, CHANGELOG, ENV_EXAMPLE):
         assert {each for each in text if not each.isascii()} <= SHOWN_CHARACTERS
         prose = [line for line in text.splitlines() if not line.startswith("|")]

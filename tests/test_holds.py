@@ -210,7 +210,7 @@ async def test_an_authorisation_times_out_while_the_server_is_stopped(
 
 
 @pytest.mark.parametrize(
-    "time", ["PT1S", "PT90S", "PT15M", "PT24H", "P1D", "P1DT12H", "P4W", "P30D", "PT720H", "PT1.5S"]
+    "time", ["PT1S", "PT90S", "PT15M", "PT24H", "P1D", "P1DT12H", "P4W", "P30D", "PT720H"]
 )
 async def test_an_authorisation_holds_for_the_time_asked(
     admin: Client, clock: SetClock, time: str
@@ -218,7 +218,7 @@ async def test_an_authorisation_holds_for_the_time_asked(
     made = await funded(admin, "10.00")
     held = await hold(admin, made, "-1.00", authorizeFor=time)
     seconds = {
-        **{"PT1S": 1, "PT90S": 90, "PT15M": 900, "PT24H": 86_400, "P1D": 86_400, "PT1.5S": 1.5},
+        **{"PT1S": 1, "PT90S": 90, "PT15M": 900, "PT24H": 86_400, "P1D": 86_400},
         **{"P1DT12H": 129_600, "P4W": 28 * 86_400, "P30D": 30 * 86_400, "PT720H": 30 * 86_400},
     }[time]
     clock.forward(seconds=seconds, microseconds=-1)
@@ -229,8 +229,8 @@ async def test_an_authorisation_holds_for_the_time_asked(
 
 
 NO_TIMES = [
-    *("", "1", "60", "PT", "P", "PT0S", "PT0.999999S", "-PT5M", "P30DT1S", "P31D", "PT721H"),
-    *("P1M", "P1Y", "P0M", "5 minutes", "PT5", "PT1e3S", "P999999999D", "x" * 99),
+    *("", "1", "60", "PT", "P", "PT0S", "-PT5M", "P30DT1S", "P31D", "PT721H"),
+    *("P1M", "P1Y", "P0M", "5 minutes", "PT5", "P1DT", "PT5M\n", "PT1e3S", "x" * 99),
 ]
 
 

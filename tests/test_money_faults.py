@@ -1,93 +1,37 @@
-"""Whatever fails between a movement and the database: it is made once, or is refused and not made."""
+"""Whatever fails under a movement of money: it is made once, or refused and not made."""
 
 import asyncio
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from giftgql.ledger.models import MovementState
-from giftgql.permissions import Permission
 from giftgql.settings import Settings
-from giftgql.startup import open_store
-from giftgql.store import Store
 from tests import factories
-from tests.client import Answer, Client, Server
 from tests.cutting import Cut, way_to
-from tests.factories import code_of, funded
-from tests.tables import Tables
+from tests.factories import funded
+from tests.fault_shop import Shop, held_up, keys, once, shop_with
 
 on_postgresql = pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
 on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 
 
-@dataclass(frozen=True)
-class Shop:
-    """A till on a store, and what is in its tables."""
-
-    store: Store
-    till: Client
-    tables: Tables
-
-    @property
-    def is_sqlite(self) -> bool:
-        return self.store.settings.sqlite_file is not None
-
-    async def use(self, card: dict[str, Any], key: str, amount: str = "-0.10") -> Answer:
-        given = {"code": code_of(card), "transType": "USE", "amount": amount}
-        return await factories.trans(self.till, **given, refNo=key, idempotencyKey=key)
-
-    async def uses(self, card: dict[str, Any], keys: list[str]) -> Counter[str | None]:
-        """Take 0.10 for each key, all at once; what came of it."""
-        answers = await asyncio.gather(*(self.use(card, key) for key in keys))
-        return Counter(answer.code for answer in answers)
-
-    async def made(self, keys: list[str]) -> Counter[str | None]:
-        """How often each key has moved money."""
-        movements = await self.tables.by_ref_nos(keys)
-        return Counter(m.ref_no for m in movements if m.state is MovementState.POSTED)
-
-    async def sql(self, *statements: str) -> None:
-        async with self.store.write() as tx:
-            connection = await tx.session.connection()
-            for statement in statements:
-                await connection.execute(text(statement))
-
-
-@asynccontextmanager
-async def shop_with(settings: Settings, **other: Any) -> AsyncIterator[Shop]:
-    """A shop on a store of these settings; the books are clean when it closes."""
-    store = await open_store(settings.model_copy(update=other))
-    try:
-        credential = await factories.client(store, permissions=Permission)
-        async with Server.over(store) as server:
-            shop = Shop(store, server.client(credential.client_secret), Tables(store))
-            yield shop
-            assert await shop.tables.findings() == []
-    finally:
-        await store.close()
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[Any]]:
+    """What is logged meanwhile; it is not printed, which takes seconds for each traceback."""
+    with capture_logs() as seen:
+        yield seen
 
 
 @pytest.fixture
 async def shop(settings: Settings) -> AsyncIterator[Shop]:
     async with shop_with(settings) as opened:
         yield opened
-
-
-def keys(number: int) -> list[str]:
-    return [f"fault {n}" for n in range(number)]
-
-
-def once(wanted: list[str]) -> Counter[str | None]:
-    return Counter(dict.fromkeys(wanted, 1))
 
 
 # Transactions that the database ends
@@ -145,7 +89,7 @@ CLAIM = """INSERT INTO request (caller, key, mutation, fingerprint, created_at)
 
 
 @on_postgresql
-async def test_the_victim_of_a_deadlock_is_run_again(shop: Shop) -> None:
+async def test_the_victim_of_a_deadlock_is_run_again(shop: Shop, logs: list[Any]) -> None:
     """We hold the account and want the key; somebody holds the key and wants the account."""
     card = await funded(shop.till, idempotencyKey="a claim to copy")
     foreign = await asyncpg.connect(shop.store.settings.database_url)
@@ -155,46 +99,15 @@ async def test_the_victim_of_a_deadlock_is_run_again(shop: Shop) -> None:
     await foreign.execute(CLAIM)
     ours = asyncio.create_task(shop.use(card, "fault 0"))
     await asyncio.sleep(0.3)
-    with capture_logs() as logs:
-        await foreign.execute("SELECT id FROM account WHERE id = $1 FOR UPDATE", int(card["id"]))
-    assert any("deadlock" in repr(entry.get("exc_info")) for entry in logs), logs
+    await foreign.execute("SELECT id FROM account WHERE id = $1 FOR UPDATE", int(card["id"]))
     await transaction.rollback()
     await foreign.close()
     assert (await ours).code is None
+    assert any("deadlock" in repr(entry.get("exc_info")) for entry in logs)
     assert await shop.made(["fault 0"]) == {"fault 0": 1}
 
 
 # A database that others hold
-
-
-HOLD = """import fcntl, sys
-file = open(sys.argv[1], "a")
-fcntl.flock(file, fcntl.LOCK_EX)
-print("held", flush=True)
-sys.stdin.read()"""
-
-
-@asynccontextmanager
-async def held_up(shop: Shop) -> AsyncIterator[None]:
-    """Nobody can post anything for as long as the block lasts: another process writes."""
-    settings = shop.store.settings
-    if settings.sqlite_file is None:
-        connection = await asyncpg.connect(settings.database_url)
-        async with connection.transaction():
-            await connection.execute("LOCK TABLE posting IN ACCESS EXCLUSIVE MODE")
-            yield
-        await connection.close()
-        return
-    file = settings.sqlite_file.with_name(settings.sqlite_file.name + ".write")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", HOLD, str(file), stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    await process.stdout.readline()
-    try:
-        yield
-    finally:
-        await process.communicate()
 
 
 async def test_a_database_that_is_busy_for_a_while_is_waited_for(shop: Shop) -> None:
@@ -255,7 +168,7 @@ async def test_a_program_that_writes_without_our_lock_is_waited_for(shop: Shop) 
     waiting = asyncio.create_task(shop.uses(card, wanted))
     await asyncio.sleep(0.4)
     assert not waiting.done()
-    await process.communicate()
+    await process.communicate(b"")
     assert await waiting == {None: 10}
     assert await shop.made(wanted) == once(wanted)
 
@@ -273,8 +186,8 @@ async def test_a_connection_lost_at_commit_loses_and_doubles_nothing(
         shop_with(settings, database_url=way.url) as shop,
     ):
         card, wanted = await funded(shop.till), keys(30)
-        way.cut(how, after=1)  # the first one has one movement, the next one all others
-        assert await shop.uses(card, wanted) == {None: 30}
+        way.cut(how, after=1)
+        assert await shop.uses_together(card, wanted) == {None: 30}
         assert way.cuts == 1
         assert await shop.made(wanted) == once(wanted)
         assert (await shop.tables.account(card["id"])).posted == 700
@@ -339,11 +252,12 @@ async def poison(shop: Shop) -> None:
     )
 
 
-async def test_one_poisonous_order_spoils_no_other_of_its_batch(shop: Shop) -> None:
+async def test_one_poisonous_order_spoils_no_other_of_its_batch(
+    shop: Shop, logs: list[Any]
+) -> None:
     card, wanted = await funded(shop.till), keys(40)
     await poison(shop)
-    with capture_logs() as logs:
-        assert await shop.uses(card, wanted) == {None: 39, "INTERNAL": 1}
+    assert await shop.uses_together(card, wanted) == {None: 39, "INTERNAL": 1}
     assert any(entry.get("size", 0) > 20 for entry in logs)
     assert await shop.made(wanted) == once([key for key in wanted if key != "fault 7"])
     await shop.sql("DROP TRIGGER poison" + ("" if shop.is_sqlite else " ON movement"))

@@ -1,6 +1,7 @@
 """Through which codes money moves: ambiguous, ended, masked; and codes that end meanwhile."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -9,22 +10,27 @@ from giftgql.cards import service as cards
 from giftgql.cards.service import CardChange, NewCode
 from giftgql.codes import CodeText, CodeType
 from giftgql.permissions import Permission
-from giftgql.store import Store
+from giftgql.standing import service as standing
+from giftgql.store import Store, Transaction
 from tests.client import Answer, Client
 from tests.conftest import MakeClient
 from tests.factories import (
+    capture,
     card,
     done,
     edit,
     funded,
+    hold,
     member,
     money,
     movements,
+    refund,
+    spend,
     stand,
     trans,
-    transfer,
 )
 
+Change = Callable[[Transaction], Awaitable[object]]
 USE = {"transType": "USE", "amount": "-1.00"}
 ADD = {"transType": "ADD", "amount": "1.00"}
 MAY_USE = Permission.GIFT_CARD_TRANS_USE
@@ -95,11 +101,11 @@ async def test_a_code_has_bounds(admin: Client) -> None:
         assert (code, answer.code, answer.field) == (code, "INVALID_INPUT", "code")
 
 
-async def during(store: Store, change: CardChange, request: Any) -> Answer:
-    """Begin a request, and change the card's codes after it has looked its code up: the change
-    has taken the lock that the request then waits for."""
+async def during(store: Store, change: Change, request: Any) -> Answer:
+    """Begin a request, and let a change be done after it has looked its card up: the change has
+    taken the lock that the request then waits for."""
     async with store.write() as tx:
-        await cards.edit(tx, change)
+        await change(tx)
         waiting: asyncio.Task[Answer] = asyncio.create_task(request)
         await asyncio.sleep(0.5)
         assert not waiting.done()
@@ -112,8 +118,12 @@ async def test_a_code_that_is_revoked_after_it_was_looked_up_moves_nothing(
 ) -> None:
     made = await funded(admin, physicalCode="GC4928")
     change = CardChange(int(made["id"]), revoked={CodeType.PHYSICAL: "revokePhysicalCode"})
+
+    async def revoke(tx: Transaction) -> None:
+        await cards.edit(tx, change)
+
     request = trans(admin, code="GC4928", idempotencyKey="once", **move)
-    answer = await during(store, change, request)
+    answer = await during(store, revoke, request)
     assert answer.code == "NOT_FOUND"
     assert await balance_of(admin, made) == "10.00"
     assert len(await movements(admin)) == 1
@@ -127,21 +137,42 @@ async def test_a_code_whose_card_gains_another_meanwhile_still_works(
 ) -> None:
     made = await funded(admin, physicalCode="GC4928")
     new = NewCode(CodeType.EXTERNAL, "externalCode", CodeText("EX34802"))
+
+    async def gain(tx: Transaction) -> None:
+        await cards.edit(tx, CardChange(int(made["id"]), [new]))
+
     request = trans(admin, code="GC4928", idempotencyKey="once", **USE)
-    answer = await during(store, CardChange(int(made["id"]), [new]), request)
+    answer = await during(store, gain, request)
     assert done(answer)["balance"] == "9.00"
     assert (await trans(admin, code="GC4928", idempotencyKey="once", **USE)).is_replayed
 
 
-async def test_a_movement_that_waits_for_a_block_is_refused(store: Store, admin: Client) -> None:
-    made, other = await funded(admin), await card(admin)
-    move = {"code": made["codes"][0]["code"], **USE}
-    answers = await asyncio.gather(
-        stand(admin, "Block", made["id"]), *(trans(admin, **move) for _ in range(5))
+@pytest.mark.parametrize("how", ["use", "add", "capture", "refund"])
+async def test_what_waits_for_a_block_is_refused(store: Store, admin: Client, how: str) -> None:
+    made = await funded(admin, physicalCode="GC4928")
+    used, held = await spend(admin, made, "-1.00"), await hold(admin, made, "-1.00")
+    requests = {
+        "use": lambda: trans(admin, code="GC4928", **USE),
+        "add": lambda: trans(admin, code="GC4928", **ADD),
+        "capture": lambda: capture(admin, held["id"]),
+        "refund": lambda: refund(admin, used["id"]),
+    }
+
+    async def block(tx: Transaction) -> None:
+        await standing.block(tx, int(made["id"]), "lost")
+
+    assert (await during(store, block, requests[how]())).code == "CARD_BLOCKED"
+    found = await money(admin, made["id"])
+    assert (found["balance"], found["held"]) == ("8.00", "1.00")
+
+
+async def test_of_a_block_and_movements_at_once_none_comes_after_it(admin: Client) -> None:
+    made = await funded(admin, physicalCode="GC4928")
+    block, *moved = await asyncio.gather(
+        stand(admin, "Block", made["id"]), *(trans(admin, code="GC4928", **USE) for _ in range(9))
     )
-    assert answers[0].code is None
-    assert {answer.code for answer in answers[1:]} <= {None, "CARD_BLOCKED"}
-    spent = sum(answer.code is None for answer in answers[1:])
+    assert block.code is None
+    assert {answer.code for answer in moved} <= {None, "CARD_BLOCKED"}
+    spent = sum(answer.code is None for answer in moved)
     assert await balance_of(admin, made) == f"{10 - spent}.00"
-    assert (await trans(admin, **move)).code == "CARD_BLOCKED"
-    assert done(await transfer(admin, made["id"], other["id"]))["balance"] == "0.00"
+    assert (await trans(admin, code="GC4928", **USE)).code == "CARD_BLOCKED"

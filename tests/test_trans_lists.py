@@ -242,7 +242,6 @@ async def test_a_list_of_transactions_needs_its_permission(
     assert await found(unfit, code="GC4928") == [], "its kind does not exist for this caller"
 
 
-@pytest.mark.xfail(strict=True, reason="B16: giftcardTrans by code needs no FindGiftCardByCode")
 async def test_who_may_not_find_cards_by_code_finds_no_transactions_by_it(
     admin: Client, client_with: MakeClient
 ) -> None:

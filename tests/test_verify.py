@@ -36,8 +36,8 @@ async def small(store: Store) -> Books:
         "hold_until, caller, created_at, changed_in) VALUES "
         f"({open_hold(books)}, {books.card(3)}, 'USE', 'HELD', -100, -100, 1, -2, {LATER}, "
         f"'client:x', {EARLIER}, 0)",
-        f"UPDATE account SET held = 100, open_holds = 1, next_hold_end = {EARLIER}, due_at = {EARLIER} "
-        f"WHERE id = {books.card(3)}",
+        f"UPDATE account SET held = 100, open_holds = 1, next_hold_end = {EARLIER}, "
+        f"due_at = {EARLIER} WHERE id = {books.card(3)}",
     )
     return books
 

@@ -1,0 +1,119 @@
+"""A till on a store in this process, for tests of what goes wrong below it."""
+
+import asyncio
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+from sqlalchemy import text
+
+from giftgql.ledger.models import MovementState
+from giftgql.permissions import Permission
+from giftgql.settings import Settings
+from giftgql.startup import open_store
+from giftgql.store import Store
+from tests import factories
+from tests.client import Answer, Client, Server
+from tests.factories import code_of
+from tests.tables import Tables
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A till on a store, and what is in its tables."""
+
+    store: Store
+    till: Client
+    tables: Tables
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.store.settings.sqlite_file is not None
+
+    async def use(self, card: dict[str, Any], key: str, amount: str = "-0.10") -> Answer:
+        given = {"code": code_of(card), "transType": "USE", "amount": amount}
+        return await factories.trans(self.till, **given, refNo=key, idempotencyKey=key)
+
+    async def uses(self, card: dict[str, Any], keys: list[str]) -> Counter[str | None]:
+        """Take 0.10 for each key, all at once; what came of it."""
+        answers = await asyncio.gather(*(self.use(card, key) for key in keys))
+        return Counter(answer.code for answer in answers)
+
+    async def uses_together(self, card: dict[str, Any], keys: list[str]) -> Counter[str | None]:
+        """As `uses`: the first one has a transaction of its own, all others have the next."""
+        async with held_up(self):
+            asking = asyncio.create_task(self.uses(card, keys))
+            await asyncio.sleep(0.3)
+        return await asking
+
+    async def made(self, keys: list[str]) -> Counter[str | None]:
+        """How often each key has moved money."""
+        movements = await self.tables.by_ref_nos(keys)
+        return Counter(m.ref_no for m in movements if m.state is MovementState.POSTED)
+
+    async def sql(self, *statements: str) -> None:
+        async with self.store.write() as tx:
+            connection = await tx.session.connection()
+            for statement in statements:
+                await connection.execute(text(statement))
+
+
+@asynccontextmanager
+async def shop_with(settings: Settings, **other: Any) -> AsyncIterator[Shop]:
+    """A shop on a store of these settings; the books are clean when it closes."""
+    store = await open_store(settings.model_copy(update=other))
+    try:
+        credential = await factories.client(store, permissions=Permission)
+        async with Server.over(store) as server:
+            shop = Shop(store, server.client(credential.client_secret), Tables(store))
+            yield shop
+            assert await shop.tables.findings() == []
+    finally:
+        await store.close()
+
+
+HOLD = """import fcntl, sys
+file = open(sys.argv[1], "a")
+fcntl.flock(file, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()"""
+
+
+@asynccontextmanager
+async def held_up(shop: Shop) -> AsyncIterator[None]:
+    """Nobody can post anything for as long as the block lasts: another process writes."""
+    settings = shop.store.settings
+    if settings.sqlite_file is None:
+        connection = await asyncpg.connect(settings.database_url)
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            await connection.execute("LOCK TABLE posting IN ACCESS EXCLUSIVE MODE")
+            yield
+        finally:
+            await transaction.rollback()
+            await connection.close()
+        return
+    file = settings.sqlite_file.with_name(settings.sqlite_file.name + ".write")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HOLD, str(file), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    try:
+        yield
+    finally:
+        await process.communicate(b"")
+
+
+def keys(number: int) -> list[str]:
+    return [f"fault {n}" for n in range(number)]
+
+
+def once(wanted: list[str]) -> Counter[str | None]:
+    return Counter(dict.fromkeys(wanted, 1))
