@@ -31,7 +31,7 @@ from giftgql.permissions import Permission
 from giftgql.requests.models import Request
 from giftgql.settings import Settings
 from giftgql.startup import open_store
-from tests import crashing, factories, servers
+from tests import crashing, factories, leaving, servers
 from tests.client import Server
 from tests.crash_load import Sums, Tills, Wish, posted
 from tests.tables import Tables
@@ -259,9 +259,25 @@ async def run(kind: str, breaks: int, seed: int, postgres: servers.PostgresServe
         return await Loop(Path(folder), breaks, seed, given).run()
 
 
+async def leave(kind: str, callers: int, seed: int, postgres: servers.PostgresServer) -> str:
+    """Nearly all of so many callers hang up: the outcome in a sentence."""
+    with tempfile.TemporaryDirectory() as folder:
+        url = postgres.create() if kind == "postgresql" else ""
+        settings = Settings(data_dir=Path(folder), database_url=url, _env_file=None)
+        keys = [f"caller {number}" for number in range(callers)]
+        done = await leaving.give_up(settings, keys, callers // 16, seed)
+    is_right = done.made_in_the_end == Counter(keys) and set(done.made.values()) == {1}
+    return (
+        f"{'right' if is_right else 'WRONG'}: {callers - callers // 16} of {callers} callers hung "
+        f"up; {done.made.total()} were made then, {len(done.answered)} of them answered; when all "
+        f"had asked again, {done.made_in_the_end.total()} were made, of {len(keys)} keys"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=500, help="how often, over both databases")
+    parser.add_argument("--callers", type=int, default=4_800, help="most of whom hang up")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}, process {os.getpid()}", flush=True)
@@ -273,7 +289,9 @@ def main() -> None:
         ):
             report = asyncio.run(run(kind, breaks, arguments.seed, postgres))
             print(f"\n{kind}\n{report}", flush=True)
-            is_clean &= report.is_clean
+            outcome = asyncio.run(leave(kind, arguments.callers, arguments.seed, postgres))
+            print(outcome, flush=True)
+            is_clean &= report.is_clean and outcome.startswith("right")
     raise SystemExit(0 if is_clean else 1)
 
 

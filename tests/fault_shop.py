@@ -12,7 +12,6 @@ from typing import Any
 import asyncpg
 from sqlalchemy import text
 
-from giftgql.ledger.models import MovementState
 from giftgql.permissions import Permission
 from giftgql.settings import Settings
 from giftgql.startup import open_store
@@ -53,8 +52,7 @@ class Shop:
 
     async def made(self, keys: list[str]) -> Counter[str | None]:
         """How often each key has moved money."""
-        movements = await self.tables.by_ref_nos(keys)
-        return Counter(m.ref_no for m in movements if m.state is MovementState.POSTED)
+        return await self.tables.made(keys)
 
     async def sql(self, *statements: str) -> None:
         async with self.store.write() as tx:

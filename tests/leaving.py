@@ -2,11 +2,17 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from tests import servers
+import httpx
+
+from giftgql.settings import Settings
+from tests import factories, servers
+from tests.client import Client
+from tests.tables import Tables
 
 AT_ONCE = 64
 LONGEST = 0.03
@@ -61,3 +67,35 @@ class Leaving:
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         return (head + body).encode()
+
+
+@dataclass
+class Outcome:
+    """How many were answered, how often each key moved money then, and after all had asked once
+    more, and what was left of 100.00 on the card."""
+
+    answered: list[str]
+    made: Counter[str | None]
+    made_in_the_end: Counter[str | None]
+    left: int
+
+
+async def give_up(settings: Settings, keys: Sequence[str], staying: int, seed: int) -> Outcome:
+    """Let callers leave a server, stop it when it has done what it took, and let all ask again."""
+    environment = servers.environment(settings.data_dir, settings.database_url)
+    random = Random(seed)
+    with servers.serving(environment) as server:
+        token = server.development_key
+        async with httpx.AsyncClient(base_url=server.url, timeout=20) as http:
+            card = await factories.funded(Client(http, token), "100.00")
+        code = factories.code_of(card)
+        answered = await Leaving(server, token, code).ask(keys, staying, random)
+        await asyncio.to_thread(server.stop)
+    async with Tables.of(settings) as tables:
+        made = await tables.made(keys)
+    with servers.serving(environment) as server:
+        await Leaving(server, token, code).ask(keys, len(keys), random)
+    async with Tables.of(settings) as tables:
+        account = await tables.account(card["id"])
+        assert await tables.findings() == []
+        return Outcome(answered, made, await tables.made(keys), account.posted)

@@ -1,5 +1,6 @@
 """The ledger's rows as they are in the database, whatever was answered: read past the API."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -55,6 +56,11 @@ class Tables:
 
     async def by_ref_nos(self, ref_nos: Collection[str]) -> list[Movement]:
         return await self.all(select(Movement).where(col(Movement.ref_no).in_(ref_nos)))
+
+    async def made(self, ref_nos: Collection[str]) -> Counter[str | None]:
+        """How often money has moved at once under each of these numbers."""
+        movements = await self.by_ref_nos(ref_nos)
+        return Counter(m.ref_no for m in movements if m.state is MovementState.POSTED)
 
     async def about(self, movement_id: str, state: MovementState) -> list[Movement]:
         """The movements that undo another one, or would have ended it."""

@@ -36,7 +36,7 @@ NOUNS = {
     ("ledger", "decide"): 3,
     ("ledger", "coalesce"): 21,
     ("cards", "visibility"): 1,
-    ("cards", "presented"): 11,
+    ("cards", "presented"): 12,
     ("cards", "views"): 11,
     ("cards", "inputs"): LAYERS["inputs"],
     ("movements", "inputs"): LAYERS["inputs"],

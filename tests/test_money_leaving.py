@@ -44,25 +44,13 @@ async def test_callers_who_give_up_change_nothing_about_what_was_taken(shop: Sho
 async def test_callers_who_hang_up_change_nothing_about_what_was_taken(
     settings: Settings,
 ) -> None:
-    environment = servers.environment(settings.data_dir, settings.database_url)
-    wanted, random = keys(300), Random(2)
-    with servers.serving(environment) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=20) as http:
-            card = await funded(Client(http, server.development_key), "100.00")
-        callers = leaving.Leaving(server, server.development_key, factories.code_of(card))
-        answered = await callers.ask(wanted, 20, random)
-        assert len(answered) == 20
-        server.stop()  # it finishes what it has begun
-    async with shop_with(settings) as shop:
-        made = await shop.made(wanted)
-    assert set(made.values()) == {1}
-    assert made.keys() > set(answered)
-    with servers.serving(environment) as server:
-        callers = leaving.Leaving(server, server.development_key, factories.code_of(card))
-        assert len(await callers.ask(wanted, 300, random)) == 300
-    async with shop_with(settings) as shop:
-        assert await shop.made(wanted) == once(wanted)
-        assert (await shop.tables.account(card["id"])).posted == 9_700
+    wanted = keys(300)
+    outcome = await leaving.give_up(settings, wanted, staying=20, seed=2)
+    assert len(outcome.answered) == 20
+    assert set(outcome.made.values()) == {1}
+    assert outcome.made.keys() > set(outcome.answered)
+    assert outcome.made_in_the_end == once(wanted)
+    assert outcome.left == 9_700
 
 
 async def test_a_server_that_is_told_to_stop_finishes_what_it_has_taken(

@@ -19,7 +19,9 @@ from graphql import (
     ListValueNode,
     ObjectTypeDefinitionNode,
     StringValueNode,
+    build_client_schema,
     build_schema,
+    get_introspection_query,
     is_introspection_type,
     parse,
 )
@@ -204,3 +206,12 @@ async def test_only_who_may_ask_gets_the_schema_from_the_server(client_with: Mak
         assert answer.code == "PERMISSION_DENIED"
         assert "data" not in answer.body or answer.body["data"] is None
     assert (await others.run("{ __typename }"))["__typename"] == "Query"
+
+
+async def test_a_tool_gets_the_whole_schema(client_with: MakeClient) -> None:
+    curious = await client_with(Permission.INTROSPECT_SCHEMA)
+    document = get_introspection_query(
+        specified_by_url=True, directive_is_repeatable=True, input_value_deprecation=True
+    )
+    told = build_client_schema((await curious.run(document)).body["data"])
+    assert told.type_map.keys() == GRAPHQL.type_map.keys()

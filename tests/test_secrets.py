@@ -167,7 +167,6 @@ async def test_a_cvv_that_a_code_does_not_have_matches_nothing(admin: Client, ti
     assert (await trans(till, code=code_of(made), cvv="123", **USE)).code == "SECRET_INVALID"
 
 
-@pytest.mark.xfail(strict=True, reason="B13: the CVV is the code's, and is not asked for by id")
 @pytest.mark.parametrize("way", ["id", "another code"])
 async def test_a_card_with_a_cvv_needs_it_however_it_is_reached(
     store: Store, admin: Client, way: str
@@ -177,6 +176,8 @@ async def test_a_card_with_a_cvv_needs_it_however_it_is_reached(
         done(await edit(admin, card_id, externalCode="EX34802"))
     named = {"giftcardId": card_id} if way == "id" else {"code": "EX34802"}
     assert (await trans(admin, **named, **USE)).code == "CVV_REQUIRED"
+    assert (await trans(admin, **named, **USE, cvv="124")).code == "SECRET_INVALID"
+    done(await trans(admin, **named, **USE, cvv="123"))
 
 
 # What wrong ones answer.

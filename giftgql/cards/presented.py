@@ -1,16 +1,19 @@
 """A code as someone presents it to move money: what its use depends on, read quickly."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
+from giftgql.cards.models import Code
+from giftgql.cards.views import unseal
 from giftgql.codes import CodeText, CodeType
 from giftgql.store import Reading, Transaction
 
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A live code, or a card by its id. `revision` is the account's at this moment."""
+    """A live code, or a card by its id. `revision` is the account's at this moment; `cvv_code` is
+    the code that the CVV belongs to, where that is another one of the card."""
 
     card_id: int
     currency: str
@@ -20,6 +23,15 @@ class Presented:
     expires_on: date | None = None
     pin_verifier: str | None = field(default=None, repr=False)
     cvv_verifier: str | None = field(default=None, repr=False)
+    cvv_code: CodeText | None = None
+
+
+async def with_cvv(reading: Reading, presented: Presented) -> Presented:
+    """With the CVV of the card, whichever of its codes was presented: it guards every payment."""
+    code = await reading.together(_cvv_codes, presented.card_id)
+    if code is None or code.id == presented.code_id:
+        return presented
+    return replace(presented, cvv_verifier=code.cvv_verifier, cvv_code=unseal(reading, code))
 
 
 async def resolve(reading: Reading, code: CodeText, kinds: Iterable[CodeType]) -> list[Presented]:
@@ -39,6 +51,11 @@ async def set_verifiers(
     assert presented.code_id is not None
     before = {name: getattr(presented, name) for name in verifiers}
     await tx.cards.set_verifiers(presented.code_id, before, verifiers)
+
+
+async def _cvv_codes(reading: Reading, card_ids: Sequence[int]) -> Sequence[Code | None]:
+    found = {code.card_id: code for code in await reading.cards.codes_with_cvv(card_ids)}
+    return [found.get(card_id) for card_id in card_ids]
 
 
 async def _by_fingerprints(reading: Reading, prints: Sequence[bytes]) -> Sequence[Presented | None]:

@@ -112,6 +112,15 @@ class CardRepository:
         query = select(Code).where(col(Code.card_id).in_(card_ids), col(Code.ended_at).is_(None))
         return (await self.session.exec(query)).all()
 
+    async def codes_with_cvv(self, card_ids: Collection[int]) -> Sequence[Code]:
+        """The live codes of these cards that have a CVV."""
+        query = select(Code).where(
+            col(Code.card_id).in_(card_ids),
+            col(Code.cvv_verifier).is_not(None),
+            col(Code.ended_at).is_(None),
+        )
+        return (await self.session.exec(query)).all()
+
     async def ended_codes(self, card_ids: Collection[int], *, newest: int) -> Sequence[Code]:
         """The `newest` ended codes of each card, the one that ended last first."""
         place = func.row_number().over(

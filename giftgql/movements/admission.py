@@ -31,7 +31,8 @@ from giftgql.tries import service as tries
 async def admit(store: Store, caller: Caller, wanted: Wanted, *, is_taking: bool) -> Presented:
     """The card that a caller may move money of. The secrets are asked for where money is taken."""
     if wanted.code is None:
-        return await _by_id(store, caller, wanted.card_id)
+        card = await _by_id(store, caller, wanted.card_id)
+        return await _with_secrets(store, caller, wanted, card) if is_taking else card
     found = await _resolved(store, caller, wanted)
     if not is_taking:
         if found is None and _may_know(caller):
@@ -40,12 +41,7 @@ async def admit(store: Store, caller: Caller, wanted: Wanted, *, is_taking: bool
     is_online = caller.channel is Channel.ONLINE
     needs_pin = is_online and (found is None or found.kind is CodeType.PHYSICAL)
     return await _with_secrets(
-        store,
-        caller,
-        wanted,
-        found,
-        needs_pin=needs_pin,
-        may_know=_may_know(caller),
+        store, caller, wanted, found, needs_pin=needs_pin, may_know=_may_know(caller)
     )
 
 
@@ -99,16 +95,21 @@ async def _with_secrets(
     wanted: Wanted,
     found: Presented | None,
     *,
-    needs_pin: bool,
-    may_know: bool,
+    needs_pin: bool = False,
+    may_know: bool = True,
 ) -> Presented:
+    if found is not None and found.kind is not CodeType.PHYSICAL:
+        async with store.read(caller) as reading:
+            found = await cards.with_cvv(reading, found)
     needs_cvv = found is not None and found.cvv_verifier is not None
     is_told = wanted.pin is not None or wanted.cvv is not None
     if found is not None and not (needs_pin or needs_cvv or is_told):
         return found
-    assert wanted.code is not None
     if may_know and found is None:
         raise NotFound("code", "live gift card code of a type the caller may use")
+    tried = wanted.code if wanted.code or not found else found.cvv_code
+    if tried is None:
+        raise SecretInvalid  # a secret for a card by its id that has none
     missing: Refusal | None = None
     if needs_pin and wanted.pin is None:
         missing = PinRequired()
@@ -118,7 +119,7 @@ async def _with_secrets(
         raise missing
     try:
         async with store.write(caller) as tx:
-            reserved = await tries.reserve(tx, wanted.code.comparable.encode())
+            reserved = await tries.reserve(tx, tried.comparable.encode())
     except SecretLocked:
         if may_know:
             raise
@@ -139,8 +140,8 @@ async def _renewed(store: Store, wanted: Wanted, found: Presented) -> dict[str, 
     """Verifiers to be stored in place of those that were right just now: an old pepper's with
     the new one, and a CVV's quick one, which an import made, with the slow one."""
     vault, renewed = store.vault, dict[str, str]()
-    assert wanted.code is not None
-    assert found.kind is not None
+    if wanted.code is None or found.kind is None or found.cvv_code is not None:
+        return renewed
     if wanted.pin and found.pin_verifier and vault.needs_new_pepper(found.pin_verifier):
         renewed["pin_verifier"] = await vault.hash_pin(found.kind, wanted.code, wanted.pin)
     cvv = found.cvv_verifier
@@ -161,13 +162,16 @@ async def _refused(store: Store, caller: Caller, code: CodeText, why: Refusal) -
 
 async def _is_right(store: Store, wanted: Wanted, found: Presented | None) -> bool:
     """Whether the secrets given are the code's. Takes as long where there is no such code."""
-    assert wanted.code is not None
     kind = (found and found.kind) or wanted.kind or CodeType.PHYSICAL
+    cvv_code = found.cvv_code if found else None
     is_right = found is not None
     if wanted.pin is not None:
-        verifier = found.pin_verifier if found else None
-        is_right &= await store.vault.verify_pin(kind, wanted.code, wanted.pin, verifier)
+        code, verifier = wanted.code or cvv_code, found.pin_verifier if found else None
+        assert code is not None
+        is_right &= await store.vault.verify_pin(kind, code, wanted.pin, verifier)
     if wanted.cvv is not None:
-        verifier = found.cvv_verifier if found else None
-        is_right &= await store.vault.verify_cvv(kind, wanted.code, wanted.cvv, verifier)
+        code, verifier = cvv_code or wanted.code, found.cvv_verifier if found else None
+        assert code is not None
+        of_kind = CodeType.PHYSICAL if cvv_code else kind
+        is_right &= await store.vault.verify_cvv(of_kind, code, wanted.cvv, verifier)
     return is_right
