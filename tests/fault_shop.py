@@ -34,19 +34,26 @@ class Shop:
     def is_sqlite(self) -> bool:
         return self.store.settings.sqlite_file is not None
 
-    async def use(self, card: dict[str, Any], key: str, amount: str = "-0.10") -> Answer:
-        given = {"code": code_of(card), "transType": "USE", "amount": amount}
-        return await factories.trans(self.till, **given, refNo=key, idempotencyKey=key)
+    async def use(self, card: dict[str, Any], number: str, *, is_keyed: bool = True) -> Answer:
+        """Take 0.10 under a number of ours, which is the idempotency key as well."""
+        given = {"code": code_of(card), "transType": "USE", "amount": "-0.10", "refNo": number}
+        if is_keyed:
+            given["idempotencyKey"] = number
+        return await factories.trans(self.till, **given)
 
-    async def uses(self, card: dict[str, Any], keys: list[str]) -> Counter[str | None]:
+    async def uses(
+        self, card: dict[str, Any], keys: list[str], *, is_keyed: bool = True
+    ) -> Counter[str | None]:
         """Take 0.10 for each key, all at once; what came of it."""
-        answers = await asyncio.gather(*(self.use(card, key) for key in keys))
-        return Counter(answer.code for answer in answers)
+        asked = (self.use(card, key, is_keyed=is_keyed) for key in keys)
+        return Counter(answer.code for answer in await asyncio.gather(*asked))
 
-    async def uses_together(self, card: dict[str, Any], keys: list[str]) -> Counter[str | None]:
+    async def uses_together(
+        self, card: dict[str, Any], keys: list[str], *, is_keyed: bool = True
+    ) -> Counter[str | None]:
         """As `uses`: the first one has a transaction of its own, all others have the next."""
         async with held_up(self):
-            asking = asyncio.create_task(self.uses(card, keys))
+            asking = asyncio.create_task(self.uses(card, keys, is_keyed=is_keyed))
             await asyncio.sleep(0.3)
         return await asking
 

@@ -246,6 +246,7 @@ def test_an_undo_of_a_hold_cancels_it(valid_until: object) -> None:
         {"state": MovementState.HELD, "ending": HoldEnding.CANCELLED},
         CAPTURED | {"refunded": 60},
         {"refunded": 100},
+        {"amount": -100_000, "refunded": 100_000},
     ],
 )
 def test_an_undo_of_what_moved_nothing_does_nothing(facts: dict[str, Any]) -> None:

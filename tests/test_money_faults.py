@@ -177,9 +177,10 @@ async def test_a_program_that_writes_without_our_lock_is_waited_for(shop: Shop) 
 
 
 @on_postgresql
+@pytest.mark.parametrize("is_keyed", [True, False], ids=["keyed", "without key"])
 @pytest.mark.parametrize("how", Cut, ids=lambda how: how.value)
 async def test_a_connection_lost_at_commit_loses_and_doubles_nothing(
-    settings: Settings, how: Cut
+    settings: Settings, how: Cut, is_keyed: bool
 ) -> None:
     async with (
         way_to(settings.database_url) as way,
@@ -187,7 +188,7 @@ async def test_a_connection_lost_at_commit_loses_and_doubles_nothing(
     ):
         card, wanted = await funded(shop.till), keys(30)
         way.cut(how, after=1)
-        assert await shop.uses_together(card, wanted) == {None: 30}
+        assert await shop.uses_together(card, wanted, is_keyed=is_keyed) == {None: 30}
         assert way.cuts == 1
         assert await shop.made(wanted) == once(wanted)
         assert (await shop.tables.account(card["id"])).posted == 700

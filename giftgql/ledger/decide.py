@@ -238,7 +238,9 @@ def _sweep(books: Books, order: Sweep) -> Outcome:
     books.touched[funds.id] = funds  # also where nothing is found: its time to be swept is anew
     if not funds.is_expired(books.now) or funds.free == 0:
         return Outcome()
-    at = order.effective_at or funds.valid_until
+    # What a hold has released since was not there to expire before.
+    assert funds.valid_until is not None
+    at = order.effective_at or max(funds.valid_until, funds.modified_at or funds.valid_until)
     return _off_the_books(books, funds, order, MovementType.EXPIRE, at)
 
 
@@ -316,6 +318,7 @@ def _end_timed_out(books: Books, funds: Funds) -> None:
         assert hold.hold_until is not None
         if hold.hold_until <= books.now:
             books.end(funds, hold, HoldEnding.TIMED_OUT, 0, SERVER.caller)
+            funds.modified_at = max(funds.modified_at or hold.hold_until, hold.hold_until)
         else:
             later.append(hold.hold_until)
     funds.next_hold_end = min(later, default=None)
