@@ -73,7 +73,10 @@ class Settings(BaseSettings):
         30, ge=1, le=366, description="Longest time an authorisation may hold."
     )
     ceiling_minor: int = Field(
-        CEILING_MINOR, ge=1, le=CEILING_MINOR, description="Largest amount and balance, in cents."
+        CEILING_MINOR,
+        ge=1,
+        le=CEILING_MINOR,
+        description="Largest amount and balance, in minor units.",
     )
     sweep_seconds: Seconds = Field(
         60, description="How often ended holds and expired funds are looked for."

@@ -14,7 +14,6 @@ from typing import cast
 
 import uvloop
 
-
 _SCATTER = 2_654_435_761
 """Knuth's multiplier: successive numbers land all over the cards."""
 

@@ -32,6 +32,7 @@ KEYS = {
 def upgrade() -> None:
     _accounts()
     _movements()
+    _postings()
     _secrets()
     _audit()
     if op.get_bind().dialect.name == "postgresql":
@@ -115,6 +116,9 @@ def _movements() -> None:
         op.create_index(
             name, "movement", [column], sqlite_where=is_there, postgresql_where=is_there
         )
+
+
+def _postings() -> None:
     op.create_table(
         "posting",
         sa.Column("movement_id", ID, sa.ForeignKey("movement.id"), primary_key=True),
@@ -188,13 +192,14 @@ def _append_only_on_postgresql() -> None:
 
 
 def _append_only_on_sqlite() -> None:
-    """Also against INSERT OR REPLACE, which removes the row that is there without a trigger."""
+    """Also against INSERT OR REPLACE, which removes the row that is there without a trigger, and
+    against a change of `rowid`, which is the id by another name."""
     for table, columns in APPEND_ONLY.items():
         refuse = f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        listed = ", ".join(columns.split())
+        same = " AND ".join(f"NEW.{name} IS OLD.{name}" for name in columns.split())
         op.execute(f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}")
         op.execute(
-            f"CREATE TRIGGER {table}_no_update BEFORE UPDATE OF {listed} ON {table} {refuse}"
+            f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} WHEN NOT ({same}) {refuse}"
         )
         op.execute(
             f"CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table} "
