@@ -145,6 +145,7 @@ class Postgres(Database):
         timeouts = {
             "timezone": "UTC",
             "application_name": "giftgql",
+            "plan_cache_mode": "force_generic_plan",  # few statements, planned once each
             "lock_timeout": f"{settings.lock_seconds}s",
             "statement_timeout": f"{settings.statement_seconds}s",
             "idle_in_transaction_session_timeout": f"{settings.statement_seconds * 2}s",
@@ -162,6 +163,7 @@ class Postgres(Database):
             "async_creator": connect,
             "pool_size": settings.database_pool,
             "max_overflow": 0,
+            "pool_use_lifo": True,  # the one just used is the warmest
             "pool_timeout": settings.lock_seconds,
             "hide_parameters": True,
         }
@@ -382,7 +384,9 @@ def _why_unavailable(error: Exception) -> str | None:
 
 
 _PASSING_STATES = ("08", "40", "53", "55P03", "57")
-_PASSING_RESULTS = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED})
+_PASSING_RESULTS = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED}
+)
 
 
 def _passes(cause: BaseException | None) -> bool:

@@ -71,15 +71,16 @@ async def lock_rows(
 
     On PostgreSQL with the clock as it was when the last row was locked, if there was any.
     """
-    table, driver = _table(model), await _driver(session)
-    if isinstance(driver, OneHopConnection):
+    table = _table(model)
+    if _dialect(session) == "sqlite":
         marks = ", ".join("?" * len(ids))
         query = f"{_select(table, columns)} WHERE id IN ({marks}) ORDER BY id"
-        rows = await driver.run(query, tuple(ids))
+        rows = await (await _driver(session)).run(query, tuple(ids))
         return _read(rows, _readers(table, columns)), None
-    skip = " SKIP LOCKED" if skip_locked else ""
-    found = await driver.fetch(_LOCK.format(_select(table, columns), skip), ids)
-    rows = [tuple(row) for row in found]
+    # By way of SQLAlchemy, with which the transaction begins.
+    query = _LOCK.format(_select(table, columns), " SKIP LOCKED" if skip_locked else "")
+    found = await (await session.connection()).exec_driver_sql(query, (ids,))
+    rows = [tuple(row) for row in found.all()]
     return [row[:-2] for row in rows], rows[-1][-2:] if rows else None
 
 
@@ -178,9 +179,9 @@ async def _driver(session: AsyncSession) -> Any:
     connection = await session.connection()
     driver = (await connection.get_raw_connection()).driver_connection
     assert driver is not None
-    if not isinstance(driver, OneHopConnection) and not session.info.get(READS):
+    is_postgresql = not isinstance(driver, OneHopConnection)
+    if is_postgresql and not session.info.get(READS) and not driver.is_in_transaction():
         await connection.exec_driver_sql("")  # only a statement begins the transaction
-        assert driver.is_in_transaction()
     session.info[_DRIVER] = driver
     return driver
 

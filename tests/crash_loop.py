@@ -144,7 +144,7 @@ class Loop:
             if how == KILL:
                 server = await self._start("giftgql")
             else:
-                at = f"{how}:{self._random.randint(1, LATEST)}"
+                at = f"{how}:{self._random.randint(1, LATEST)}:SIGKILL"
                 server = await self._start("tests.crashing", CRASH_AT=at)
             self._tills.urls[slot] = server.url
             if how == KILL:

@@ -1,8 +1,8 @@
-"""A server that kills itself at a named point of a transaction that moves money.
+"""A server that kills or freezes itself at a named point of a transaction that moves money.
 
 Run like `giftgql`, by `servers.start(environment, program="tests.crashing")`. `CRASH_AT` names the
-point and after how many such transactions: `before commit:3`. The ledger's writing and the
-session's commit are wrapped here; the program itself knows nothing of it.
+point, the how manieth such transaction, and the signal: `before commit:3:SIGKILL`. The ledger's
+writing and the session's commit are wrapped here; the program itself knows nothing of it.
 """
 
 import os
@@ -26,17 +26,18 @@ _MARK = "moves money"
 
 
 class Crash:
-    """Ends the process when its point is reached for the n-th time."""
+    """Sends a signal to the process when its point is reached for the n-th time."""
 
     def __init__(self, at: str) -> None:
-        self._point, _, number = at.partition(":")
+        self._point, number, name = at.split(":")
         self._left = int(number)
+        self._signal = signal.Signals[name]
 
     def reached(self, point: str) -> None:
         if point == self._point:
             self._left -= 1
-            if self._left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if self._left == 0:
+                os.kill(os.getpid(), self._signal)
 
     def install(self) -> None:
         write = LedgerRepository.write

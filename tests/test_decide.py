@@ -162,6 +162,7 @@ def test_a_partial_movement_takes_what_is_there(
         (move(amount=-101, allow_partial=True), 100, 0, None),
         (move(amount=-99, allow_partial=True), 100, 0, ErrorCode.PARTIAL_REDEMPTION_NOT_SUPPORTED),
         (move(), 140, 40, None),
+        (move(amount=-5_000), 5_000, 0, None),
         (move(ADJUST, -1), 100, 0, None),
         (move(ADD, 1), 100, 0, None),
     ],
@@ -277,12 +278,12 @@ def test_the_next_end_of_a_hold_is_the_earliest(
     assert on.accounts[CARD].next_hold_end == expected
 
 
-@pytest.mark.parametrize("wanted", [2, 4])
+@pytest.mark.parametrize("wanted", [2_999, 3_001])
 def test_an_account_reached_otherwise_than_believed_decides_nothing(wanted: int) -> None:
-    on = books(funds(revision=3, closed=True))
+    on = books(funds(revision=3_000, closed=True))
     assert one(on, move(amount=0, revision=wanted)) == Outcome(is_stale=True)
     assert (on.entries, on.touched) == ([], {})
-    assert one(on, move(amount=0, revision=3)).error is ErrorCode.INVALID_AMOUNT
+    assert one(on, move(amount=0, revision=int("3000"))).error is ErrorCode.INVALID_AMOUNT
 
 
 def test_each_order_of_a_batch_sees_what_those_before_it_did() -> None:
@@ -299,3 +300,22 @@ def test_each_order_of_a_batch_sees_what_those_before_it_did() -> None:
 def test_what_is_no_order_is_a_bug() -> None:
     with pytest.raises(TypeError, match="Order"):
         one(books(funds()), Order(account_id=CARD, by=CALLER))
+
+
+@pytest.mark.parametrize(
+    ("account", "due_at"),
+    [
+        ({}, None),
+        ({"valid_until": NOW + HOUR}, NOW + HOUR),
+        ({"valid_until": NOW + HOUR, "next_hold_end": NOW + HOUR - TICK}, NOW + HOUR - TICK),
+        ({"valid_until": NOW + HOUR, "next_hold_end": NOW + HOUR + TICK}, NOW + HOUR),
+        ({"valid_until": NOW, "blocked": True}, None),
+        ({"valid_until": NOW, "blocked": True, "next_hold_end": NOW}, NOW),
+        ({"valid_until": NOW, "held": 999}, NOW),
+        ({"valid_until": NOW, "held": 1_000}, None),
+    ],
+)
+def test_the_sweep_is_due_when_a_hold_may_end_or_funds_expire(
+    account: dict[str, Any], due_at: datetime | None
+) -> None:
+    assert funds(**account).due_at == due_at

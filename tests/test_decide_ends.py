@@ -125,6 +125,7 @@ def test_what_is_captured_is_part_of_what_is_held(
         (capture(99), {"posted": CEILING - 99}, ADDED, None),
         (capture(99), {"whole_only": True}, {}, "PARTIAL_REDEMPTION_NOT_SUPPORTED"),
         (capture(100), {"whole_only": True}, {}, None),
+        (capture(1_000), {"whole_only": True, "held": 1_000}, {"amount": -1_000}, None),
         (capture(99), {"whole_only": True}, {"type": ADJUST}, None),
         (capture(99), {"whole_only": True}, ADDED, None),
         (capture(), {"posted": CEILING}, ADDED | {"amount": 1}, "INVALID_AMOUNT"),
@@ -235,6 +236,9 @@ def test_the_moment_before_which_no_hold_ends_may_be_too_early() -> None:
         ({"valid_until": NOW}, None, NOW),
         ({"valid_until": NOW - HOUR}, None, NOW - HOUR),
         ({"valid_until": NOW - HOUR}, NOW - TICK, NOW - TICK),
+        ({"valid_until": NOW - HOUR, "modified_at": NOW - TICK}, None, NOW - TICK),
+        ({"valid_until": NOW - HOUR, "modified_at": NOW - HOUR - TICK}, None, NOW - HOUR),
+        ({"valid_until": NOW - HOUR, "modified_at": NOW}, NOW - TICK, NOW - TICK),
         ({"valid_until": NOW + TICK}, None, None),
         ({"valid_until": None}, None, None),
         ({"valid_until": NOW, "blocked": True}, None, None),
@@ -257,6 +261,23 @@ def test_the_sweep_takes_expired_funds_as_of_the_end_of_their_validity(
     assert on.entries == [made]
     assert on.lines == [line(order.id, -970, BREAKAGE, recorded_at)]
     assert figures(on.accounts[CARD]) == (30, 30, 1_000, 0)
+
+
+@pytest.mark.parametrize(
+    ("modified_at", "recorded_at"),
+    [(None, NOW - TICK), (NOW - 2 * TICK, NOW - TICK), (NOW, NOW)],
+)
+def test_what_a_hold_releases_after_expiry_expires_when_it_is_released(
+    modified_at: datetime | None, recorded_at: datetime
+) -> None:
+    known: dict[str, Any] = {
+        "valid_until": NOW - HOUR,
+        "next_hold_end": NOW - TICK,
+        "modified_at": modified_at,
+    }
+    on = books(funds(held=1_000, **known), earlier=[hold(amount=-1_000, hold_until=NOW - TICK)])
+    one(on, sweep())
+    assert [(each.amount, each.effective_at) for each in on.lines] == [(1_000, recorded_at)]
 
 
 @pytest.mark.parametrize(
@@ -366,22 +387,3 @@ def test_nothing_is_captured_to_a_card_that_is_stopped(
 ) -> None:
     on = books(funds(**standing), earlier=[hold(**ADDED)])
     assert_declined(on, one(on, capture()), code)
-
-
-@pytest.mark.parametrize(
-    ("account", "due_at"),
-    [
-        ({}, None),
-        ({"valid_until": NOW + HOUR}, NOW + HOUR),
-        ({"valid_until": NOW + HOUR, "next_hold_end": NOW + HOUR - TICK}, NOW + HOUR - TICK),
-        ({"valid_until": NOW + HOUR, "next_hold_end": NOW + HOUR + TICK}, NOW + HOUR),
-        ({"valid_until": NOW, "blocked": True}, None),
-        ({"valid_until": NOW, "blocked": True, "next_hold_end": NOW}, NOW),
-        ({"valid_until": NOW, "held": 999}, NOW),
-        ({"valid_until": NOW, "held": 1_000}, None),
-    ],
-)
-def test_the_sweep_is_due_when_a_hold_may_end_or_funds_expire(
-    account: dict[str, Any], due_at: datetime | None
-) -> None:
-    assert funds(**account).due_at == due_at

@@ -5,14 +5,17 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from giftgql.settings import Settings
 from tests import factories
+from tests.client import Answer
 from tests.cutting import Cut, way_to
 from tests.factories import funded
 from tests.fault_shop import Shop, held_up, keys, once, shop_with
@@ -107,7 +110,69 @@ async def test_the_victim_of_a_deadlock_is_run_again(shop: Shop, logs: list[Any]
     assert await shop.made(["fault 0"]) == {"fault 0": 1}
 
 
-# A database that others hold
+# Accounts and databases that others hold
+
+
+@asynccontextmanager
+async def locked(shop: Shop, *cards: dict[str, Any]) -> AsyncIterator[None]:
+    """The accounts of these cards, locked by somebody else for as long as the block lasts."""
+    connection = await asyncpg.connect(shop.store.settings.database_url)
+    try:
+        async with connection.transaction():
+            ids = [int(card["id"]) for card in cards]
+            await connection.fetch("SELECT id FROM account WHERE id = ANY($1) FOR UPDATE", ids)
+            yield
+    finally:
+        await connection.close()
+
+
+@on_postgresql
+async def test_a_lock_on_one_account_does_not_hold_up_movements_on_others(shop: Shop) -> None:
+    card, *others = [await funded(shop.till) for _ in range(11)]
+    wanted = keys(40)
+    async with locked(shop, card):
+        waiting = asyncio.create_task(shop.uses(card, wanted))
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(2.5):  # a lock is waited for for 3 s
+            asked = (shop.use(each, f"other {each['id']}") for each in others)
+            answers = await asyncio.gather(*asked)
+        assert {answer.code for answer in answers} == {None}
+        assert not waiting.done()
+    assert await waiting == {None: 40}
+    assert await shop.made(wanted) == once(wanted)
+
+
+@on_postgresql
+async def test_a_movement_waits_for_its_own_accounts_lock_only(shop: Shop) -> None:
+    """One that found its account locked for a moment is not behind those that wait for long."""
+    card, other = [await funded(shop.till) for _ in range(2)]
+    waiting = list[asyncio.Task[Answer]]()
+    async with locked(shop, card):
+        for number in range(20):
+            waiting.append(asyncio.create_task(shop.use(card, f"waiting {number}")))
+            await asyncio.sleep(0.03)
+        async with locked(shop, other):
+            briefly = asyncio.create_task(shop.use(other, "briefly"))
+            await asyncio.sleep(0.2)
+        async with asyncio.timeout(1.5):
+            assert (await briefly).code is None
+        assert not any(each.done() for each in waiting)
+    assert {answer.code for answer in await asyncio.gather(*waiting)} == {None}
+
+
+@on_postgresql
+async def test_many_locked_accounts_hold_up_nobody_for_much_longer_than_one(
+    settings: Settings,
+) -> None:
+    """As when a process freezes in a batch, and its callers repeat themselves at another one."""
+    async with shop_with(settings, lock_seconds=1) as shop:
+        cards = [await funded(shop.till) for _ in range(30)]
+        wanted = keys(30)
+        async with locked(shop, *cards), asyncio.timeout(4.0):
+            asked = (shop.use(card, key) for card, key in zip(cards, wanted, strict=True))
+            answers = await asyncio.gather(*asked)
+        assert {answer.code for answer in answers} == {"UNAVAILABLE"}
+        assert await shop.made(wanted) == Counter()
 
 
 async def test_a_database_that_is_busy_for_a_while_is_waited_for(shop: Shop) -> None:
@@ -170,6 +235,26 @@ async def test_a_program_that_writes_without_our_lock_is_waited_for(shop: Shop) 
     assert not waiting.done()
     await process.communicate(b"")
     assert await waiting == {None: 10}
+    assert await shop.made(wanted) == once(wanted)
+
+
+async def limit_pages(shop: Shop, at_most: int | None) -> None:
+    """Let the database grow to so many pages, or no further than it is."""
+    async with shop.store.write() as tx:
+        connection = await tx.session.connection()
+        pages = at_most or (await connection.execute(text("PRAGMA page_count"))).scalar_one()
+        await connection.execute(text(f"PRAGMA max_page_count = {pages}"))
+
+
+@on_sqlite
+async def test_a_full_disk_is_unavailable_and_moves_nothing(shop: Shop) -> None:
+    card, wanted = await funded(shop.till, "100.00"), keys(300)
+    await limit_pages(shop, None)
+    outcome = await shop.uses(card, wanted)
+    assert outcome.keys() == {None, "UNAVAILABLE"}
+    assert (await shop.made(wanted)).total() == outcome[None]
+    await limit_pages(shop, 100_000)
+    assert await shop.uses(card, wanted) == {None: 300}
     assert await shop.made(wanted) == once(wanted)
 
 

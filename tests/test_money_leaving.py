@@ -12,7 +12,7 @@ from giftgql.settings import Settings
 from tests import factories, leaving, servers
 from tests.client import Client
 from tests.factories import funded
-from tests.fault_shop import Shop, keys, once, shop_with
+from tests.fault_shop import Shop, held_up, keys, once, shop_with
 
 
 @pytest.fixture
@@ -75,3 +75,18 @@ async def test_a_server_that_is_told_to_stop_finishes_what_it_has_taken(
     answered = [key for key, task in zip(wanted, asking, strict=True) if task.exception() is None]
     async with shop_with(settings) as shop:
         assert await shop.made(wanted) == once(answered)
+
+
+async def test_a_store_that_closes_finishes_what_waits_and_takes_no_more(shop: Shop) -> None:
+    card, wanted = await funded(shop.till), keys(30)
+    assert shop.store.poster is not None
+    async with held_up(shop):
+        waiting = asyncio.create_task(shop.uses(card, wanted))
+        await asyncio.sleep(0.3)
+        closing = asyncio.create_task(shop.store.poster.close())
+        await asyncio.sleep(0.1)
+        assert (await shop.use(card, "too late")).code == "UNAVAILABLE"
+        assert not closing.done()
+    await closing
+    assert await shop.made([*wanted, "too late"]) == once(wanted)
+    assert await waiting == {None: 30}

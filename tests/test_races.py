@@ -7,7 +7,6 @@ checked whole.
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, cycle
@@ -15,7 +14,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 
@@ -40,7 +38,6 @@ class Shop:
 
     callers: list[Client]
     tables: Tables
-    url: str
 
     @property
     def till(self) -> Client:
@@ -84,7 +81,7 @@ async def shop(processes: list[servers.Server]) -> AsyncIterator[Shop]:
     https = [httpx.AsyncClient(base_url=each.url, limits=limits, timeout=30) for each in processes]
     key = processes[0].development_key
     async with Tables.of(settings) as tables:
-        shop = Shop([Client(http, key) for http in https], tables, url)
+        shop = Shop([Client(http, key) for http in https], tables)
         await shop.at_once(*[_connect] * CALLERS)
         yield shop
         assert await tables.findings() == []
@@ -271,24 +268,26 @@ async def test_a_reversal_at_once_with_its_late_request_leaves_nothing(shop: Sho
 @pytest.mark.parametrize("seconds", [3600, 1])
 async def test_a_hold_that_is_ended_from_all_sides_ends_once(shop: Shop, seconds: int) -> None:
     """Captured, cancelled, timed out, refunded and blocked, all at the moment its time is up."""
-    random = Random(seconds)
-    for early in (0.15, 0.1, 0.05, 0.02):
-        card = await funded(shop.till, "10.00")
-        duration = f"PT{seconds}S"
-        hold = await factories.hold(shop.till, card, "-4.00", authorizeFor=duration)
-        calls = [
-            *[call(factories.capture, hold["id"], "1.50")] * 8,
-            *[call(factories.cancel, hold["id"])] * 8,
-            *[call(factories.refund, hold["id"], "0.40")] * 8,
-            *[use(card, "-1.00")] * 8,
-        ]
-        random.shuffle(calls)
-        calls.insert(random.randrange(16, 32), call(factories.stand, "Block", card["id"]))
-        if seconds == 1:
-            await asyncio.sleep(_left(hold) - early)
-        await shop.at_once(*calls)
-        await factories.cancel(shop.till, hold["id"])
-        await _check_that_it_ended_once(shop, card, hold)
+    rounds = (_end_from_all_sides(shop, seconds, early) for early in (0.15, 0.1, 0.05, 0.02))
+    await asyncio.gather(*rounds)
+
+
+async def _end_from_all_sides(shop: Shop, seconds: int, early: float) -> None:
+    random, card = Random(early), await funded(shop.till, "10.00")
+    hold = await factories.hold(shop.till, card, "-4.00", authorizeFor=f"PT{seconds}S")
+    calls = [
+        *[call(factories.capture, hold["id"], "1.50")] * 6,
+        *[call(factories.cancel, hold["id"])] * 6,
+        *[call(factories.refund, hold["id"], "0.40")] * 6,
+        *[use(card, "-1.00")] * 6,
+    ]
+    random.shuffle(calls)
+    calls.insert(random.randrange(12, 24), call(factories.stand, "Block", card["id"]))
+    if seconds == 1:
+        await asyncio.sleep(_left(hold) - early)
+    await shop.at_once(*calls)
+    await factories.cancel(shop.till, hold["id"])
+    await _check_that_it_ended_once(shop, card, hold)
 
 
 def _left(hold: dict[str, Any]) -> float:
@@ -317,18 +316,19 @@ async def _check_that_it_ended_once(shop: Shop, card: dict[str, Any], hold: dict
 
 
 async def test_the_money_of_a_hold_that_times_out_is_used_once(shop: Shop) -> None:
-    for _ in range(3):
-        card = await funded(shop.till, "10.00")
-        hold = await factories.hold(shop.till, card, "-10.00", authorizeFor="PT1S")
-        await asyncio.sleep(_left(hold) - 0.02)
-        answers = await shop.at_once(*[use(card, "-1.00")] * CALLERS)
-        assert set(outcomes(answers)) <= {None, "INSUFFICIENT_FUNDS"}
-        await factories.trans(shop.till, code=code_of(card), transType="USE", amount="-0.01")
-        [end] = await shop.tables.ends(hold["id"])
-        assert (end.ending, end.released) == (HoldEnding.TIMED_OUT, 1000)
-        until = datetime.fromisoformat(hold["authorizedUntil"])
-        taken = await shop.tables.movements(card["id"], POSTED)
-        assert all(each.created_at >= until for each in taken[1:])
+    card = await funded(shop.till, "10.00")
+    hold = await factories.hold(shop.till, card, "-10.00", authorizeFor="PT1S")
+    await asyncio.sleep(_left(hold) - 0.05)
+    answers = await shop.at_once(*[use(card, "-1.00")] * CALLERS)
+    assert set(outcomes(answers)) <= {None, "INSUFFICIENT_FUNDS"}
+    await asyncio.sleep(max(0.0, _left(hold)))
+    await use(card, "-1.00")(shop.till)
+    [end] = await shop.tables.ends(hold["id"])
+    assert (end.ending, end.released) == (HoldEnding.TIMED_OUT, 1000)
+    until = datetime.fromisoformat(hold["authorizedUntil"])
+    _, *taken = await shop.tables.movements(card["id"], POSTED)
+    assert taken
+    assert all(each.created_at >= until for each in taken)
 
 
 @pytest.mark.parametrize("how", ["block", "disable", "revoke", "replace"])
@@ -372,73 +372,3 @@ async def test_a_stop_that_is_acknowledged_precedes_every_later_movement(
     moved = {each.ref_no for each in await shop.tables.movements(card["id"], POSTED)}
     assert moved & {ref_no for ref_no, is_late in asked.items() if not is_late}
     assert not moved & {ref_no for ref_no, is_late in asked.items() if is_late}
-
-
-# Locks held by others, on PostgreSQL
-
-
-@asynccontextmanager
-async def locked(shop: Shop, *cards: dict[str, Any]) -> AsyncIterator[None]:
-    """The accounts of these cards, locked by somebody else for as long as the block lasts."""
-    connection = await asyncpg.connect(shop.url)
-    try:
-        async with connection.transaction():
-            ids = [int(card["id"]) for card in cards]
-            await connection.fetch("SELECT id FROM account WHERE id = ANY($1) FOR UPDATE", ids)
-            yield
-    finally:
-        await connection.close()
-
-
-@pytest.mark.parametrize("processes", ["postgresql"], indirect=True)
-async def test_a_lock_on_one_account_does_not_hold_up_movements_on_others(shop: Shop) -> None:
-    card, *others = [await funded(shop.till) for _ in range(16)]
-    async with locked(shop, card):
-        waiting = asyncio.create_task(shop.at_once(*[use(card, "-0.10")] * 20))
-        await asyncio.sleep(0.1)
-        async with asyncio.timeout(2.5):  # a lock is waited for for 3 s
-            answers = await shop.at_once(*(use(each, "-0.10") for each in others * 3))
-        assert outcomes(answers) == {None: 45}
-        assert not waiting.done()
-    assert outcomes(await waiting) == {None: 20}
-    assert (await shop.tables.account(card["id"])).posted == 800
-
-
-@pytest.mark.parametrize("processes", ["postgresql"], indirect=True)
-async def test_a_movement_waits_for_its_own_accounts_lock_only(shop: Shop) -> None:
-    """One that found its account locked for a moment is not behind those that wait for long."""
-    card, other = [await funded(shop.till) for _ in range(2)]
-    async with locked(shop, card):
-        waiting = []
-        for _ in range(10):
-            waiting.append(asyncio.create_task(shop.at_once(*[use(card, "-0.10")] * 4)))
-            await asyncio.sleep(0.05)
-        async with locked(shop, other):
-            briefly = asyncio.create_task(shop.at_once(*[use(other, "-0.10")] * 2))
-            await asyncio.sleep(0.2)
-        async with asyncio.timeout(1.5):
-            assert outcomes(await briefly) == {None: 2}
-    for each in waiting:
-        assert outcomes(await each) == {None: 4}
-
-
-@pytest.mark.parametrize("processes", ["postgresql"], indirect=True)
-async def test_a_movement_on_an_account_that_stays_locked_is_refused_and_not_made(
-    shop: Shop,
-) -> None:
-    card = await funded(shop.till)
-    async with locked(shop, card):
-        answers = await shop.at_once(*[use(card, "-0.10")] * 3)
-        assert outcomes(answers) == {"UNAVAILABLE": 3}
-    assert (await shop.tables.account(card["id"])).posted == 1000
-
-
-@pytest.mark.parametrize("processes", ["postgresql"], indirect=True)
-async def test_many_locked_accounts_hold_up_nobody_for_longer_than_one(shop: Shop) -> None:
-    """As when a process freezes in a batch, and its callers repeat themselves at another one."""
-    cards = [await funded(shop.till) for _ in range(40)]
-    async with locked(shop, *cards):
-        began = asyncio.get_running_loop().time()
-        answers = await shop.at_once(*(use(card, "-0.10") for card in cards))
-        assert asyncio.get_running_loop().time() - began < 7.0
-    assert outcomes(answers) == {"UNAVAILABLE": 40}

@@ -64,18 +64,25 @@ async def currencies(reading: Reading, account_ids: Mapping[str, int]) -> str:
 
 
 async def post(
-    tx: Transaction, asked: Sequence[Asked], *, skip_locked: bool = False
+    tx: Transaction,
+    asked: Sequence[Asked],
+    *,
+    skip_locked: bool = False,
+    expects_new: bool = False,
 ) -> list[Result | Refusal | None]:
     """Move money: the only way. For each order its result, or why it was refused before the
     ledger was asked; None for one whose account another transaction has locked.
 
-    The clock is read under the locks, and what is decided from is read after it.
+    The clock is read under the locks, and what is decided from is read after it. With
+    `expects_new` the keys are not read, which saves a statement; where one was used before,
+    the database refuses its claim, nothing is done, and JustClaimed is raised.
     """
     wanted = sorted({each for one in asked for each in one.order.accounts})
     accounts, clock = await tx.ledger.lock(wanted, skip_locked=skip_locked)
     await tx.read_clock(clock)
     mine = [one for one in asked if all(each in accounts for each in one.order.accounts)]
-    keys = await requests.keys_of(tx, ((one.caller, one.request) for one in mine))
+    wanted_keys = [] if expects_new else [(one.caller, one.request) for one in mine]
+    keys = await requests.keys_of(tx, wanted_keys)
     books = await _books(tx, accounts, [one.order for one in mine])
     end_timed_out(books)
     taken = {id(one): _posted(tx, keys, books, one) for one in mine}
