@@ -14,7 +14,9 @@ from tests import factories, servers
 from tests.client import Client
 from tests.tables import Tables
 
-AT_ONCE = 64
+PER_SECOND = 250
+"""How many come: fewer than a server can serve, so that it refuses nobody."""
+
 LONGEST = 0.03
 """Seconds after which the last of those who leave has left."""
 
@@ -32,14 +34,14 @@ class Leaving:
     async def ask(self, keys: Sequence[str], staying: int, random: Random) -> list[str]:
         """Ask once for each key. All but so many leave; returns the keys of those answered."""
         stayed = set(random.sample(keys, staying))
-        free, answered = asyncio.Semaphore(AT_ONCE), list[str]()
+        answered = list[str]()
 
-        async def caller(key: str) -> None:
-            async with free:
-                if await self._call(key, None if key in stayed else random.random() * LONGEST):
-                    answered.append(key)
+        async def caller(number: int, key: str) -> None:
+            await asyncio.sleep(number / PER_SECOND)
+            if await self._call(key, None if key in stayed else random.random() * LONGEST):
+                answered.append(key)
 
-        await asyncio.gather(*(caller(key) for key in keys))
+        await asyncio.gather(*(caller(number, key) for number, key in enumerate(keys)))
         return answered
 
     async def _call(self, key: str, leaves_after: float | None) -> bool:

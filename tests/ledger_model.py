@@ -261,7 +261,7 @@ class Model:
         return answer
 
     def _extend(self, card: Card, order: Extend) -> Answer:
-        if card.valid_until is None or card.valid_until >= order.valid_until:
+        if card.disabled or card.valid_until is None or card.valid_until >= order.valid_until:
             return NOTHING
         card.valid_until = order.valid_until
         gone = -sum(each.moved for each in card.history if each.type is _EXPIRE)

@@ -119,7 +119,7 @@ class Rows:
             assert self.ends.setdefault(end.hold_id, end) is end, "a hold ended twice"
         for account_id, funds in books.touched.items():
             values = dict(zip(Funds.WRITTEN, funds.written(books.now), strict=True))
-            assert values["modified_at"] == books.now
+            assert values.pop("modified_at") == books.now
             self.due_at[account_id] = values.pop("due_at")
             self.accounts[account_id] = replace(self.accounts[account_id], **values)
 

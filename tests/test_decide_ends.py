@@ -236,9 +236,6 @@ def test_the_moment_before_which_no_hold_ends_may_be_too_early() -> None:
         ({"valid_until": NOW}, None, NOW),
         ({"valid_until": NOW - HOUR}, None, NOW - HOUR),
         ({"valid_until": NOW - HOUR}, NOW - TICK, NOW - TICK),
-        ({"valid_until": NOW - HOUR, "modified_at": NOW - TICK}, None, NOW - TICK),
-        ({"valid_until": NOW - HOUR, "modified_at": NOW - HOUR - TICK}, None, NOW - HOUR),
-        ({"valid_until": NOW - HOUR, "modified_at": NOW}, NOW - TICK, NOW - TICK),
         ({"valid_until": NOW + TICK}, None, None),
         ({"valid_until": None}, None, None),
         ({"valid_until": NOW, "blocked": True}, None, None),
@@ -263,21 +260,11 @@ def test_the_sweep_takes_expired_funds_as_of_the_end_of_their_validity(
     assert figures(on.accounts[CARD]) == (30, 30, 1_000, 0)
 
 
-@pytest.mark.parametrize(
-    ("modified_at", "recorded_at"),
-    [(None, NOW - TICK), (NOW - 2 * TICK, NOW - TICK), (NOW, NOW)],
-)
-def test_what_a_hold_releases_after_expiry_expires_when_it_is_released(
-    modified_at: datetime | None, recorded_at: datetime
-) -> None:
-    known: dict[str, Any] = {
-        "valid_until": NOW - HOUR,
-        "next_hold_end": NOW - TICK,
-        "modified_at": modified_at,
-    }
+def test_what_a_hold_releases_after_expiry_expires_as_of_the_end_of_validity() -> None:
+    known: dict[str, Any] = {"valid_until": NOW - HOUR, "next_hold_end": NOW - TICK}
     on = books(funds(held=1_000, **known), earlier=[hold(amount=-1_000, hold_until=NOW - TICK)])
     one(on, sweep())
-    assert [(each.amount, each.effective_at) for each in on.lines] == [(1_000, recorded_at)]
+    assert [(each.amount, each.effective_at) for each in on.lines] == [(1_000, NOW - HOUR)]
 
 
 @pytest.mark.parametrize(

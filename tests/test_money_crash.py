@@ -9,9 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from giftgql.settings import Settings
 from tests import crash_loop, servers
 from tests.client import Client
 from tests.factories import code_of, funded, money, trans
+from tests.tables import Tables
 
 BREAKS = 10
 ROOT = str(Path(__file__).parent.parent)
@@ -55,7 +57,10 @@ async def test_a_server_that_freezes_before_its_commit_and_wakes_up_later_double
         assert late["giftcardTransAdd"] == answer["giftcardTransAdd"]
         assert (answer.is_replayed, late.is_replayed) == (False, True)
         assert (await money(awake, card["id"]))["balance"] == "9.00"
-        assert servers.giftgql(environment, "verify").returncode == 0
+    settings = Settings(data_dir=tmp_path, database_url=url, _env_file=None)
+    async with Tables.of(settings) as tables:
+        assert len(await tables.movements(card["id"])) == 2
+        assert await tables.findings() == []
     postgres.drop(url)
 
 

@@ -180,26 +180,28 @@ def _refund(books: Books, order: About, amount: int | None) -> Outcome:
     left = past.moved - past.refunded
     size = left if amount is None else amount
     signed = -size if past.amount > 0 else size
-    error = _why_not_refund(books, funds, order, size, signed, left)
+    error = _why_not_refund(books, funds, order, amount, signed, left)
     if error is not None:
         return books.decline(order, MovementType.REFUND, signed, error)
     against = _against(past)
     books.post(funds, order.id, signed, against)
     count(funds, past.root or past.type, signed, is_refund=True)
     past.refunded += size
+    if past.type is MovementType.REFUND and (undone := books.past.get(past.about_id or 0)):
+        undone.refunded -= size
     return books.enter(funds, order, MovementType.REFUND, signed, against, about_id=past.id)
 
 
 def _why_not_refund(
-    books: Books, funds: Funds, order: About, size: int, signed: int, left: int
+    books: Books, funds: Funds, order: About, amount: int | None, signed: int, left: int
 ) -> ErrorCode | None:
-    past = books.past[order.movement_id]
-    is_undoing = isinstance(order, Undo) and past.root not in (None, MovementType.REFUND)
-    if past.type in _NOT_REFUNDED and not is_undoing:
+    past, size = books.past[order.movement_id], abs(signed)
+    is_refund = past.type is MovementType.REFUND and past.root is not MovementType.REFUND
+    if past.type in _NOT_REFUNDED and not (isinstance(order, Undo) and is_refund):
         return ErrorCode.CONFLICT
-    if size < 0 or (size == 0 and left > 0):
+    if amount is not None and amount <= 0:
         return ErrorCode.INVALID_AMOUNT
-    if size > left or left == 0:
+    if not 0 < size <= left:
         return ErrorCode.REFUND_EXCEEDS_CAPTURED
     return _why_not_add(books, funds, size) if signed > 0 else _why_not_take(books, funds, size)
 
@@ -238,9 +240,7 @@ def _sweep(books: Books, order: Sweep) -> Outcome:
     books.touched[funds.id] = funds  # also where nothing is found: its time to be swept is anew
     if not funds.is_expired(books.now) or funds.free == 0:
         return Outcome()
-    # What a hold has released since was not there to expire before.
-    assert funds.valid_until is not None
-    at = order.effective_at or max(funds.valid_until, funds.modified_at or funds.valid_until)
+    at = order.effective_at or funds.valid_until
     return _off_the_books(books, funds, order, MovementType.EXPIRE, at)
 
 
@@ -274,7 +274,7 @@ def _off_the_books(
 def _extend(books: Books, order: Extend) -> Outcome:
     funds = books.accounts[order.account_id]
     books.touched[funds.id] = funds
-    if funds.valid_until is None or funds.valid_until >= order.valid_until:
+    if funds.closed or funds.valid_until is None or funds.valid_until >= order.valid_until:
         return Outcome()
     funds.valid_until = order.valid_until
     if order.expired == 0 or funds.is_expired(books.now):
@@ -318,7 +318,6 @@ def _end_timed_out(books: Books, funds: Funds) -> None:
         assert hold.hold_until is not None
         if hold.hold_until <= books.now:
             books.end(funds, hold, HoldEnding.TIMED_OUT, 0, SERVER.caller)
-            funds.modified_at = max(funds.modified_at or hold.hold_until, hold.hold_until)
         else:
             later.append(hold.hold_until)
     funds.next_hold_end = min(later, default=None)

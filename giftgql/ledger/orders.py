@@ -39,7 +39,6 @@ class Funds:
     next_hold_end: datetime | None = None
     open_holds: int = 0
     revision: int = 0
-    modified_at: datetime | None = None
 
     @property
     def free(self) -> int:
