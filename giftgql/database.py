@@ -14,14 +14,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import aiosqlite
 import asyncpg
 import structlog
 from sqlalchemy import (
     event,
     text,
 )
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
@@ -30,7 +29,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from giftgql.errors import Unavailable
 from giftgql.rows import READS
 from giftgql.settings import Settings
-from giftgql.sqlite import FileLock, OneHopConnection
+from giftgql.sqlite import FileLock, OneHopConnection, SteppingConnection
 
 log = structlog.get_logger("giftgql.database")
 
@@ -145,7 +144,7 @@ class Postgres(Database):
         timeouts = {
             "timezone": "UTC",
             "application_name": "giftgql",
-            "plan_cache_mode": "force_generic_plan",  # few statements, planned once each
+            "plan_cache_mode": "force_generic_plan",
             "lock_timeout": f"{settings.lock_seconds}s",
             "statement_timeout": f"{settings.statement_seconds}s",
             "idle_in_transaction_session_timeout": f"{settings.statement_seconds * 2}s",
@@ -172,6 +171,8 @@ class Postgres(Database):
         self.reader = create_async_engine(
             address, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **pool
         )
+        for engine in (self.writer, self.reader):
+            event.listen(engine.sync_engine, "checkout", _refuse_closed)
         self._snapshots = create_async_engine(
             address, async_creator=connect, poolclass=NullPool, hide_parameters=True
         )
@@ -232,12 +233,6 @@ class Postgres(Database):
     async def cluster(self, session: AsyncSession) -> str:
         query = text("SELECT system_identifier::text FROM pg_control_system()")
         return str((await (await session.connection()).execute(query)).scalar_one())
-
-
-class SteppingConnection(OneHopConnection):
-    """One whose rows are fetched as they are asked for, however many there are."""
-
-    cursor = aiosqlite.Connection.cursor  # type: ignore[assignment]
 
 
 class Sqlite(Database):
@@ -316,7 +311,7 @@ class Sqlite(Database):
         async with _session(self._snapshots) as session:
             connection = await session.connection()
             driver = (await connection.get_raw_connection()).driver_connection
-            assert isinstance(driver, aiosqlite.Connection)
+            assert isinstance(driver, SteppingConnection)
             await driver.set_progress_handler(is_over, 100_000)
             try:
                 await connection.execute(text("BEGIN"))
@@ -384,16 +379,20 @@ def _why_unavailable(error: Exception) -> str | None:
 
 
 _PASSING_STATES = ("08", "40", "53", "55P03", "57")
-_PASSING_RESULTS = frozenset(
-    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED}
-)
+_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED}
 
 
 def _passes(cause: BaseException | None) -> bool:
     """Whether the same statement may well succeed when it is tried again."""
     if isinstance(cause, sqlite3.Error):
-        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING_RESULTS
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING
     return str(getattr(cause, "sqlstate", None) or "").startswith(_PASSING_STATES)
+
+
+def _refuse_closed(connection: Any, *_: Any) -> None:
+    """The pool then makes another one in place of one that PostgreSQL has closed."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _begin_immediate(connection: Any) -> None:

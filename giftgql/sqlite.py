@@ -130,3 +130,9 @@ class OneHopCursor:
 
     async def close(self) -> None:
         self._rows = []
+
+
+class SteppingConnection(OneHopConnection):
+    """One whose rows are fetched as they are asked for, however many there are."""
+
+    cursor = aiosqlite.Connection.cursor  # type: ignore[assignment]

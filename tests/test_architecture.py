@@ -47,6 +47,7 @@ OF_EARLIER_FEATURES = {
     "visibility": set(),
     "repository": {"models"},
     "presented": set(),
+    "coalesce": {"service"},
     "views": {*TYPES, "service"},
     "service": {*TYPES, "service"},
     "inputs": {*TYPES, "service", "api"},
