@@ -26,7 +26,8 @@ ATTEMPTS = 4
 
 FEW = 4
 """Of so few orders it is expected that none is a repeated one: if one is, they are tried again,
-with the keys read first. Of many at once one will be."""
+with the keys read first. Of many at once one will be; and a reversal, whose declines claim no key
+that would tell, is expected to be."""
 
 SKIPS, PAUSE = 2, 0.01
 """How often an order whose account is locked by another transaction is put off, and for how
@@ -169,9 +170,10 @@ class Coalescer:
         a key that another has just claimed. What may have been committed is looked up first."""
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._store.settings.lock_seconds
+        is_likely_new = len(asked) <= FEW and not any(one.keys_of for one in asked)
         for attempt in range(ATTEMPTS):
             number, results = 0, None
-            expects_new = attempt == 0 and len(asked) <= FEW
+            expects_new = attempt == 0 and is_likely_new
             try:
                 async with self._store.write(reads_clock=False) as tx:
                     posted = await service.post(
