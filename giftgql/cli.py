@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from giftgql import cli_reports
+from giftgql import cli_bulk, cli_reports
 from giftgql.terminal import fail, run, settings_or_fail, with_store
 
 if TYPE_CHECKING:
@@ -235,14 +235,23 @@ def keys_rotate() -> None:
 
     Servers on other machines need the new key file before they meet the new key.
     """
+    path = settings_or_fail().keyring_file
+    done = with_store(_rotate)
+    state = "all codes are encrypted with it" if done else "a server encrypts all codes with it"
+    typer.echo(f"A new key is in {path}; {state}. Keep a copy of it.")
+
+
+cli_bulk.add_to(app)
+cli_reports.add_to(app)
+
+
+async def _rotate(store: "Store") -> bool:
+    """Returns whether all codes are encrypted already; if not, a server is at it."""
+    from giftgql import work
     from giftgql.startup import rotate_keys
 
-    path = settings_or_fail().keyring_file
-    done = with_store(rotate_keys)
-    typer.echo(f"A new key is in {path}; {done} codes were encrypted with it. Keep a copy of it.")
-
-
-cli_reports.add_to(app)
+    await rotate_keys(store)
+    return await work.do_one(store, work.RESEAL)
 
 
 async def _nothing(_: "Store") -> None:

@@ -284,10 +284,10 @@ class CodeExpired(Refusal):
 
 class InvalidAmount(Refusal):
     code = ErrorCode.INVALID_AMOUNT
-    field = "amount"
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"amount {what}.")
+    def __init__(self, what: str, field: str = "amount") -> None:
+        super().__init__(f"{field} {what}.")
+        self.field = field
 
 
 class CurrencyMismatch(Refusal):
@@ -321,3 +321,59 @@ class Declined(Refusal):
         super().__init__(sentence, **facts)
         self.code = code
         self.field = field
+
+
+class StaleRevision(Refusal):
+    code = ErrorCode.STALE_REVISION
+    field = "revision"
+
+    def __init__(self, revision: int) -> None:
+        super().__init__("The record has changed since it was read.", revision=revision)
+
+
+class NoVariants(Refusal):
+    code = ErrorCode.NO_VARIANTS
+    field = "presets"
+
+    def __init__(self) -> None:
+        super().__init__("A product needs a preset or a range to choose from.")
+
+
+class InvalidRange(Refusal):
+    code = ErrorCode.INVALID_RANGE
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"{field}.minimum must be below {field}.maximum.")
+        self.field = field
+
+
+class PoolFrozen(Refusal):
+    code = ErrorCode.POOL_FROZEN
+    field = "id"
+
+    def __init__(self) -> None:
+        super().__init__("The pool holds cards: of it only the name can be changed.")
+
+
+class PoolNotEmpty(Refusal):
+    code = ErrorCode.POOL_NOT_EMPTY
+    field = "id"
+
+    def __init__(self, cards: int) -> None:
+        super().__init__("The pool holds cards; only an empty one can be removed.", cards=cards)
+
+
+class PoolExhausted(Refusal):
+    code = ErrorCode.POOL_EXHAUSTED
+
+    def __init__(self, field: str, what: str = "pool") -> None:
+        super().__init__(f"The {what} has no free card that would do.")
+        self.field = field
+
+
+class HasTransactions(Refusal):
+    code = ErrorCode.HAS_TRANSACTIONS
+    field = "id"
+
+    def __init__(self) -> None:
+        super().__init__("A card with movements cannot be removed; it can be disabled.")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from iso4217 import Currency
 
+from giftgql.errors import InvalidAmount
+
 CEILING_MINOR = 10**15
 """No amount and no balance is larger, in minor units (behaviour reference, section 3)."""
 
@@ -50,3 +52,19 @@ class Money:
         sign = "-" if self.minor < 0 else ""
         text = str(abs(self.minor)).rjust(digits + 1, "0")
         return f"{sign}{text[:-digits]}.{text[-digits:]}" if digits else f"{sign}{text}"
+
+
+def minor(text: str, currency: str, field: str = "amount") -> int:
+    """Whole minor units of what a caller wrote. Refuses `INVALID_AMOUNT`."""
+    try:
+        return Money.parse(text, currency).minor
+    except NotMoney as error:
+        raise InvalidAmount(str(error), field) from None
+
+
+def positive_minor(text: str, currency: str, field: str) -> int:
+    """The same of an amount that is more than nothing."""
+    found = minor(text, currency, field)
+    if found <= 0:
+        raise InvalidAmount("must be more than 0", field)
+    return found

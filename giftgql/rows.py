@@ -38,10 +38,11 @@ _THIS_TRANSACTION = {
 
 
 def insert_unless_there(session: AsyncSession, model: type[Any], *unique: str) -> Insert:
-    """An INSERT that does nothing where the columns are taken; it waits for a running one."""
+    """An INSERT that does nothing where the columns are taken, or without columns where any
+    unique key is; it waits for a running one."""
     if _dialect(session) == "postgresql":
-        return postgresql.insert(model).on_conflict_do_nothing(index_elements=unique)
-    return sqlite.insert(model).on_conflict_do_nothing(index_elements=unique)
+        return postgresql.insert(model).on_conflict_do_nothing(index_elements=unique or None)
+    return sqlite.insert(model).on_conflict_do_nothing(index_elements=unique or None)
 
 
 def page_query(query: Select_, model: type[Any], cut: Cut) -> Select_:

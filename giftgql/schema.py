@@ -8,21 +8,36 @@ from strawberry.tools import merge_types
 from strawberry.types import ExecutionContext
 from strawberry.types.base import get_object_definition
 
+from giftgql.campaigns.api import CampaignMutation, CampaignQuery
 from giftgql.cards.api import CardMutation, CardQuery
 from giftgql.documents import Documents, ReadDocument
 from giftgql.errors import ErrorCode, Refusal
 from giftgql.fields import Requires
+from giftgql.imports.api import ImportQuery
+from giftgql.issuing.api import IssuingMutation
 from giftgql.members.api import MemberMutation, MemberQuery
 from giftgql.movements.api import MovementMutation, MovementQuery
+from giftgql.pools.api import PoolMutation, PoolQuery
+from giftgql.products.api import ProductMutation, ProductQuery
 from giftgql.reports.api import ReportQuery
 from giftgql.standing.api import StandingMutation
 from giftgql.values import SCALARS
 
 log = structlog.get_logger("giftgql.graphql")
 
-Query = merge_types("Query", (CardQuery, MovementQuery, ReportQuery, MemberQuery))
+Query = merge_types(
+    "Query",
+    (
+        *(CardQuery, MovementQuery, ProductQuery, PoolQuery, ImportQuery, CampaignQuery),
+        *(ReportQuery, MemberQuery),
+    ),
+)
 Mutation = merge_types(
-    "Mutation", (CardMutation, MovementMutation, StandingMutation, MemberMutation)
+    "Mutation",
+    (
+        *(CardMutation, IssuingMutation, MovementMutation, StandingMutation),
+        *(ProductMutation, PoolMutation, CampaignMutation, MemberMutation),
+    ),
 )
 
 get_object_definition(Query, strict=True).description = "What can be read."

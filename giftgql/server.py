@@ -1,16 +1,18 @@
 """Running the server: what is made ready before, what is said when it is up."""
 
+import asyncio
 import ipaddress
 import json
 import os
 import shlex
+import signal
 import socket
 from pathlib import Path
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from giftgql import __version__, log
+from giftgql import __version__, log, work
 from giftgql.app import create_app
 from giftgql.clients import service as clients
 from giftgql.permissions import Channel, Permission
@@ -114,6 +116,19 @@ def run(
         Multiprocess(config, sockets=[listener]).run()
     else:
         _Server(config, welcome).run(sockets=[listener])
+
+
+async def work_until_stopped(settings: Settings) -> None:
+    """Do the jobs, and nothing else, until told to stop; the piece under way is finished."""
+    store = await open_store(settings)
+    working = asyncio.create_task(work.go_on(store))
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, working.cancel)
+    try:
+        await asyncio.wait([working])
+    finally:
+        await store.close()
 
 
 class _Server(uvicorn.Server):

@@ -81,6 +81,11 @@ class Settings(BaseSettings):
     sweep_seconds: Seconds = Field(
         60, description="How often ended holds and expired funds are looked for."
     )
+    works: bool = Field(
+        True,
+        description="Whether a server does the jobs (imports, campaigns, the sweep) itself; if "
+        "not, `giftgql worker` is to.",
+    )
     max_waiting_movements: int = Field(
         2_000, ge=100, description="Most movements of money that wait at once."
     )
@@ -95,6 +100,9 @@ class Settings(BaseSettings):
     body_seconds: Seconds = Field(10, description="Longest time a request's body may take to come.")
     shutdown_seconds: Seconds = Field(30, description="Time to finish requests when stopping.")
     max_body_bytes: int = Field(65_536, ge=1_024, description="Largest request body.")
+    max_import_mib: int = Field(
+        512, ge=1, le=10_240, description="Largest file to be imported, in MiB."
+    )
     max_tokens: int = Field(2_000, ge=50, description="Most tokens in a GraphQL document.")
     max_depth: int = Field(12, ge=3, description="Deepest nesting of fields.")
     max_fields: int = Field(500, ge=10, description="Most fields, with every fragment expanded.")

@@ -14,9 +14,9 @@ from sqlalchemy import Connection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql import migrations
-from giftgql.cards import service as cards
 from giftgql.database import Database
 from giftgql.installation import service as installation
+from giftgql.jobs import service as jobs
 from giftgql.ledger.coalesce import Coalescer
 from giftgql.permissions import THE_SERVER
 from giftgql.settings import Settings
@@ -24,6 +24,9 @@ from giftgql.store import Store, Transaction
 from giftgql.vault import Keyring, KeyringError, Vault
 
 log = structlog.get_logger("giftgql.startup")
+
+RESEAL = "reseal"
+"""The kind of the job that seals all codes with the primary key."""
 
 
 class DatabaseTooNew(Exception):
@@ -65,8 +68,8 @@ async def alone(store: Store) -> AsyncIterator[Transaction]:
         yield _transaction(store, session)
 
 
-async def rotate_keys(store: Store) -> int:
-    """Make a new primary key and seal all codes with it; returns how many.
+async def rotate_keys(store: Store) -> None:
+    """Make a new primary key, with which a job will seal all codes.
 
     Two rotations at once come one after the other: neither key file is lost. Raises KeyringError
     where this machine's key file is behind the database.
@@ -78,13 +81,8 @@ async def rotate_keys(store: Store) -> int:
         ring.rotated().write(path, replacing=True)
         store.vault = Vault.open(path)
         await installation.adopt(tx, store.vault)
-    done = 0
-    while True:
-        async with store.write() as tx:
-            batch = await cards.reseal(tx)
-        if not batch:
-            return done
-        done += batch
+        await tx.read_clock()
+        await jobs.add(tx, RESEAL)
 
 
 async def pending_migration(session: AsyncSession) -> bool:

@@ -14,14 +14,20 @@ from typing import Any, Protocol, TypeVar
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.audit.repository import AuditRepository
+from giftgql.campaigns.repository import CampaignRepository
 from giftgql.cards.repository import CardRepository
 from giftgql.clients.repository import ClientRepository
 from giftgql.database import Database, translated
+from giftgql.imports.repository import ImportRepository
 from giftgql.installation.repository import InstallationRepository
+from giftgql.issuing.repository import PublicationRepository
+from giftgql.jobs.repository import JobRepository
 from giftgql.ledger.repository import LedgerRepository
 from giftgql.members.repository import MemberRepository
 from giftgql.movements.repository import MovementRepository
 from giftgql.permissions import THE_SERVER, Caller
+from giftgql.pools.repository import PoolRepository
+from giftgql.products.repository import ProductRepository
 from giftgql.reports.repository import ReportRepository
 from giftgql.requests.repository import RequestRepository
 from giftgql.rows import Clock
@@ -103,8 +109,24 @@ class Reading:
         return TriesRepository(self.session)
 
     @cached_property
+    def jobs(self) -> JobRepository:
+        return JobRepository(self.session)
+
+    @cached_property
     def ledger(self) -> LedgerRepository:
         return LedgerRepository(self.session)
+
+    @cached_property
+    def products(self) -> ProductRepository:
+        return ProductRepository(self.session)
+
+    @cached_property
+    def pools(self) -> PoolRepository:
+        return PoolRepository(self.session)
+
+    @cached_property
+    def campaigns(self) -> CampaignRepository:
+        return CampaignRepository(self.session)
 
     @cached_property
     def cards(self) -> CardRepository:
@@ -113,6 +135,14 @@ class Reading:
     @cached_property
     def movements(self) -> MovementRepository:
         return MovementRepository(self.session)
+
+    @cached_property
+    def publications(self) -> PublicationRepository:
+        return PublicationRepository(self.session)
+
+    @cached_property
+    def imports(self) -> ImportRepository:
+        return ImportRepository(self.session)
 
     @cached_property
     def reports(self) -> ReportRepository:

@@ -165,47 +165,77 @@ class Vault:
             return None
         return self._hmac(self.ring.index, "index", kind.value.encode(), text.encode())
 
-    # PINs and CVVs: `<key id>$argon2id$…`, a CVV at first `<key id>$hmac$<hex>`
+    # Other contents
+
+    def seal_bytes(self, purpose: str, content: bytes, *, bound_to: bytes) -> tuple[bytes, int]:
+        """Encrypt what is not a code; returns it with the number of the key. It opens only for
+        the same purpose and what it is bound to, such as its row."""
+        self._keep_up()
+        nonce, kid = os.urandom(_NONCE_BYTES), self.ring.primary
+        return nonce + AESGCM(self._key(kid, purpose)).encrypt(nonce, content, bound_to), kid
+
+    def unseal_bytes(self, purpose: str, sealed: bytes, kid: int, *, bound_to: bytes) -> bytes:
+        nonce, content = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+        try:
+            return AESGCM(self._key(kid, purpose)).decrypt(nonce, content, bound_to)
+        except (InvalidTag, ValueError):
+            raise KeyringError("Something sealed does not open: its row was altered.") from None
+
+    # PINs and CVVs: `<key id>$argon2id$…`, in bulk at first `<key id>$hmac$<hex>`
 
     async def hash_pin(self, kind: CodeType, code: CodeText, pin: str) -> str:
         """The verifier of a PIN. Takes 45 ms of a thread: call it outside of transactions.
         Refuses with `UNAVAILABLE` when 1,000 are waiting."""
-        self._keep_up()
-        kid = self.ring.primary
-        return f"{kid}{await self._pins.hash(self._prepared(kid, 'pin', kind, code, pin))}"
+        return await self.harden(self.quick_pin(kind, code, pin))
 
     async def verify_pin(
         self, kind: CodeType, code: CodeText, pin: str, verifier: str | None
     ) -> bool:
-        """Whether it is the code's PIN. None, of an unknown code or one without PIN, takes just
-        as long. Refuses with `UNAVAILABLE` when too many are being checked."""
-        kid, stored = self._parted(verifier)
-        return await self._matches(self._prepared(kid, "pin", kind, code, pin), stored)
+        """Whether it is the code's PIN. Every form, and None, of an unknown code or one without
+        PIN, takes equally long. Refuses with `UNAVAILABLE` when too many are being checked."""
+        return await self._is_right("pin", kind, code, pin, verifier)
+
+    def quick_pin(self, kind: CodeType, code: CodeText, pin: str) -> str:
+        """The verifier of a PIN in its quick form, to be hardened; see `hash_cvv`."""
+        return self._quick("pin", kind, code, pin)
 
     def hash_cvv(self, kind: CodeType, code: CodeText, cvv: str) -> str:
         """The verifier of a CVV in its quick form, for imports of a million."""
-        self._keep_up()
-        kid = self.ring.primary
-        return f"{kid}{_HMAC}{self._prepared(kid, 'cvv', kind, code, cvv).hex()}"
+        return self._quick("cvv", kind, code, cvv)
+
+    async def harden(self, quick: str) -> str:
+        """The slow form of a quick verifier, which takes no secret to make. Like `hash_pin`."""
+        kid, stored = self._parted(quick)
+        assert stored is not None
+        prepared = bytes.fromhex(stored.removeprefix(_HMAC))
+        return f"{kid}{await self._pins.hash(prepared)}"
 
     async def harden_cvv(self, kind: CodeType, code: CodeText, cvv: str) -> str:
         """The verifier of a CVV in its slow form, which replaces the quick one when it has first
         been right. Like `hash_pin`."""
-        self._keep_up()
-        kid = self.ring.primary
-        return f"{kid}{await self._pins.hash(self._prepared(kid, 'cvv', kind, code, cvv))}"
+        return await self.harden(self.hash_cvv(kind, code, cvv))
 
     async def verify_cvv(
         self, kind: CodeType, code: CodeText, cvv: str, verifier: str | None
     ) -> bool:
-        """Whether it is the code's CVV. Both forms and None take equally long, as a PIN does."""
+        """Whether it is the code's CVV. Like `verify_pin`."""
+        return await self._is_right("cvv", kind, code, cvv, verifier)
+
+    async def _is_right(
+        self, purpose: str, kind: CodeType, code: CodeText, secret: str, verifier: str | None
+    ) -> bool:
         kid, stored = self._parted(verifier)
-        prepared = self._prepared(kid, "cvv", kind, code, cvv)
+        prepared = self._prepared(kid, purpose, kind, code, secret)
         if stored is None or not stored.startswith(_HMAC):
             return await self._matches(prepared, stored)
         await self._pins.matches(prepared, None)
         given = f"{_HMAC}{prepared.hex()}"
         return hmac.compare_digest(given.encode(), stored.encode())
+
+    def _quick(self, purpose: str, kind: CodeType, code: CodeText, secret: str) -> str:
+        self._keep_up()
+        kid = self.ring.primary
+        return f"{kid}{_HMAC}{self._prepared(kid, purpose, kind, code, secret).hex()}"
 
     def needs_new_pepper(self, verifier: str) -> bool:
         """Whether the verifier was made with a key that is no longer the primary one."""
@@ -213,7 +243,7 @@ class Vault:
         return self._parted(verifier)[0] != self.ring.primary
 
     def is_quick(self, verifier: str) -> bool:
-        """Whether it is a CVV's in its quick form: it has never been right before."""
+        """Whether a verifier is in its quick form: not hardened yet."""
         return str(self._parted(verifier)[1]).startswith(_HMAC)
 
     def _parted(self, verifier: str | None) -> tuple[int, str | None]:

@@ -1,7 +1,7 @@
 """The HTTP server: Starlette is known here and nowhere else.
 
-`edge` surrounds every request, `callers` says who is calling, `graphql` is the API, `oauth` gives
-out access tokens, `health` answers the load balancer.
+`edge` surrounds every request, `callers` says who is calling, `graphql` is the API, `files` takes
+in and gives out CSV, `oauth` gives out access tokens, `health` answers the load balancer.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from giftgql import log, schema
-from giftgql.app import health, oauth, sweep
+from giftgql import log, schema, work
+from giftgql.app import files, health, oauth
 from giftgql.app.callers import Callers
 from giftgql.app.edge import Edge
 from giftgql.app.graphql import GraphQLEndpoint
@@ -41,12 +41,12 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
             yield
             return
         _set_apart_what_stays()
-        sweeping = asyncio.create_task(sweep.keep_swept(app.state.store))
+        working = asyncio.create_task(_work(app.state.store))
         try:
             yield
         finally:
-            sweeping.cancel()
-            await asyncio.wait([sweeping])
+            working.cancel()
+            await asyncio.wait([working])
             await app.state.store.close()
 
     app = Starlette(
@@ -54,6 +54,11 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         routes=[
             Route("/", _home, methods=["GET"]),
             Route("/graphql", GraphQLEndpoint(schema.build())),
+            Route("/imports/{kind}", files.import_file, methods=["POST"]),
+            Route("/imports/{id}/failures.csv", files.failures, methods=["GET"]),
+            Route("/exports/campaigns/{id}.csv", files.export_campaign, methods=["GET"]),
+            Route("/exports/cards.csv", files.export_cards, methods=["GET"]),
+            Route("/exports/transactions.csv", files.export_transactions, methods=["GET"]),
             Route("/oauth/token", oauth.token, methods=["POST"]),
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
@@ -63,6 +68,12 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     app.router.redirect_slashes = False  # it would send a caller wherever its Host header says
     app.add_middleware(Edge, settings=settings)
     return app
+
+
+async def _work(store: Store) -> None:
+    """Do the jobs, unless `giftgql worker` is to do them."""
+    if store.settings.works:
+        await work.go_on(store)
 
 
 def _set_apart_what_stays() -> None:

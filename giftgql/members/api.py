@@ -78,7 +78,7 @@ class MemberAddInput:
         if self.name is not strawberry.UNSET:
             facts["name"] = None if self.name is None else text(self.name, "name", 200)
         if self.email is not strawberry.UNSET:
-            facts["email"] = None if self.email is None else _email(self.email)
+            facts["email"] = None if self.email is None else email_address(self.email)
         if self.phone is not strawberry.UNSET:
             facts["phone"] = None if self.phone is None else text(self.phone, "phone", 32)
         if self.metadata is not strawberry.UNSET:
@@ -115,7 +115,7 @@ class MemberQuery:
         since: Since = None,
     ) -> Results[Member] | None:
         wanted = None if id is None else read_member_id(id, "id")
-        address = None if email is None else _email(email)
+        address = None if email is None else email_address(email)
         info.context.ask_rows(first)
         async with info.context.read() as reading:
             page = await service.page(
@@ -176,9 +176,9 @@ def read_member_id(value: strawberry.ID, field: str = "memberId") -> str:
     return str(value)
 
 
-def _email(value: str) -> str:
+def email_address(value: str, field: str = "email") -> str:
     """An address as it can stand in a mail header: one @, no spaces, nothing to break out with."""
-    local, at, domain = text(value, "email", 254).rpartition("@")
+    local, at, domain = text(value, field, 254).rpartition("@")
     if not (local and at and domain) or any(c in ' "(),:;<>@[\\]' for c in local + domain):
-        raise InvalidInput("email", "is not an e-mail address")
+        raise InvalidInput(field, "is not an e-mail address")
     return value

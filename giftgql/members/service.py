@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,6 +36,15 @@ async def edit(tx: Transaction, facts: MemberFacts) -> Member:
         raise MemberNotFound("id")
     await tx.members.update(member, facts.given, at=tx.now)
     return member
+
+
+async def exists(reading: Reading, member_id: str) -> bool:
+    return await reading.members.get(member_id) is not None
+
+
+async def known(reading: Reading, member_ids: Sequence[str]) -> frozenset[str]:
+    """Those of the ids that members have."""
+    return frozenset(member.id for member in await reading.members.by_ids(member_ids))
 
 
 async def page(

@@ -18,6 +18,7 @@ from giftgql.ledger.books import Outcome
 from giftgql.ledger.models import MovementState, MovementType
 from giftgql.ledger.orders import By, Cancel, Capture, Refund, Transfer, Undo
 from giftgql.ledger.service import Asked, Result
+from giftgql.money import minor
 from giftgql.movements import service
 from giftgql.movements.admission import admit
 from giftgql.movements.inputs import (
@@ -194,4 +195,4 @@ def _require_its_type(context: Context, recorded: Recorded) -> None:
 
 
 def _amount(text: object, currency: str) -> int | None:
-    return None if text is None else service.amount(str(text), currency)
+    return None if text is None else minor(str(text), currency)

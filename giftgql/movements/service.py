@@ -8,7 +8,6 @@ from giftgql.errors import (
     CurrencyMismatch,
     Declined,
     ErrorCode,
-    InvalidAmount,
     TransactionNotFound,
 )
 from giftgql.installation import service as installation
@@ -16,7 +15,7 @@ from giftgql.ledger.books import Entry
 from giftgql.ledger.models import HoldEnd, HoldEnding, Movement, MovementState, MovementType
 from giftgql.ledger.orders import By, Move
 from giftgql.ledger.service import Asked, Result
-from giftgql.money import Money, NotMoney
+from giftgql.money import Money, minor
 from giftgql.movements.repository import Criteria, Recorded, TransStatus
 from giftgql.paging import Page, cut, page_of
 from giftgql.permissions import Caller, Permission
@@ -111,7 +110,7 @@ def move(reading: Reading, new: NewTrans, presented: Presented) -> Asked:
     order = Move(
         account_id=presented.card_id,
         type=new.type,
-        amount=amount(new.amount, presented.currency),
+        amount=minor(new.amount, presented.currency),
         hold_for=new.hold_for,
         allow_partial=new.allow_partial,
         revision=presented.revision,
@@ -119,14 +118,6 @@ def move(reading: Reading, new: NewTrans, presented: Presented) -> Asked:
         by=By(reading.caller.name, presented.code_id, new.source_id, new.ref_no, new.reason),
     )
     return Asked(order, new.request)
-
-
-def amount(text: str, currency: str) -> int:
-    """Whole minor units of what a caller wrote."""
-    try:
-        return Money.parse(text, currency).minor
-    except NotMoney as error:
-        raise InvalidAmount(str(error)) from None
 
 
 async def find(reading: Reading, movement_id: int | None) -> Recorded:

@@ -1,0 +1,213 @@
+"""Commands for many cards at once: imports, exports, and the worker that does jobs."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from giftgql.terminal import fail, run, settings_or_fail, with_store
+
+if TYPE_CHECKING:
+    from giftgql.exports.service import Export
+    from giftgql.imports.models import ImportFile
+    from giftgql.store import Store
+
+imports = typer.Typer(help="Import pools and cards from CSV.", no_args_is_help=True)
+exports = typer.Typer(help="Export cards and codes as CSV.", no_args_is_help=True)
+
+READ = 1 << 17
+REDRAW_SECONDS = 0.2
+
+File = Annotated[Path, typer.Argument(help="A CSV file; - reads standard input.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check every row; write nothing.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Write there, not to standard output.")]
+Failures = Annotated[
+    Path | None, typer.Option(help="Write the rows that were not imported there, with why.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(imports, name="import")
+    app.add_typer(exports, name="export")
+    app.command()(worker)
+
+
+@imports.command("pools")
+def import_pools(file: File, dry_run: DryRun = False, failures: Failures = None) -> None:
+    """Import pools; each becomes a product."""
+    _import("POOLS", file, dry_run, failures)
+
+
+@imports.command("cards")
+def import_cards(file: File, dry_run: DryRun = False, failures: Failures = None) -> None:
+    """Import cards into pools. Stopped in the middle and started again, it goes on there."""
+    _import("CARDS", file, dry_run, failures)
+
+
+def _import(kind: str, file: Path, dry_run: bool, failures: Path | None) -> None:
+    from giftgql.imports import service
+    from giftgql.imports.models import ImportKind, ImportStatus
+    from giftgql.permissions import THE_SERVER
+
+    if file.is_dir():
+        fail(f"{file} is a folder.")
+
+    async def work(store: "Store") -> "ImportFile":
+        if dry_run:
+            return await service.try_out(store, ImportKind[kind], _chunks(file))
+        received = await service.receive(store, THE_SERVER, ImportKind[kind], _chunks(file))
+        assert received.id is not None
+        done = await _done(store, received.id)
+        if failures is not None:
+            await _write(await service.failure_export(store, received.id), failures)
+        return done
+
+    result = with_store(work)
+    verb = "would be imported" if dry_run else "imported"
+    typer.echo(
+        f"{result.imported:,} {verb}, {result.unchanged:,} unchanged, {result.failed:,} failed."
+    )
+    if result.status is ImportStatus.FAILED:
+        fail(f"The import has failed: {result.error}")
+    if result.failed:
+        if not dry_run and failures is None:
+            typer.echo("--failures FILE writes the rows that failed, to be corrected.", err=True)
+        raise typer.Exit(1)
+
+
+async def _done(store: "Store", import_id: int) -> "ImportFile":
+    """See an import to its end: do it here, or watch who does it."""
+    from giftgql import work
+    from giftgql.imports import service
+    from giftgql.imports.models import OPEN
+
+    watching = asyncio.create_task(_watch(store, import_id))
+    try:
+        while True:
+            async with store.read() as reading:
+                file = await service.get(reading, import_id)
+            if file.status not in OPEN:
+                return file
+            if not await work.do_one(store, service.JOB, import_id):
+                await asyncio.sleep(REDRAW_SECONDS)  # a server is at it
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])  # it clears its line
+
+
+async def _watch(store: "Store", import_id: int) -> None:
+    """Show how far an import is, at which rate, and how long it will take; on a terminal only."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from giftgql.errors import Unavailable
+    from giftgql.imports import service
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return
+    rate = TextColumn("rows, {task.fields[rate]:,.0f}/s")
+    columns = (BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=None, rate=0.0)
+        while True:
+            with suppress(Unavailable):
+                async with store.read() as reading:
+                    file = await service.get(reading, import_id)
+                shown = progress.tasks[0]
+                rate_now = shown.speed or 0.0
+                progress.update(task, completed=file.done, total=file.rows, rate=rate_now)
+            await asyncio.sleep(REDRAW_SECONDS)
+
+
+async def _chunks(file: Path) -> AsyncIterator[bytes]:
+    if str(file) == "-":
+        source = sys.stdin.buffer
+    else:
+        source = await asyncio.to_thread(file.open, "rb")
+    with source:
+        while chunk := await asyncio.to_thread(source.read, READ):
+            yield chunk
+
+
+@exports.command("campaign")
+def export_campaign(
+    campaign_id: Annotated[int, typer.Argument(help="The campaign's id.")],
+    pins: Annotated[bool, typer.Option("--pins", help="With the PINs, which come once.")] = False,
+    out: Out = None,
+) -> None:
+    """Export a campaign's codes in clear, for printing or mailing."""
+    from giftgql.exports import service
+
+    async def work(store: "Store") -> None:
+        caller = service.THE_OPERATOR
+        await _write(
+            await service.campaign_codes(store, caller, campaign_id, with_pins=pins), out
+        )
+
+    with_store(work)
+
+
+@exports.command("cards")
+def export_cards(
+    status: Annotated[str | None, typer.Option(help="Only cards in this state.")] = None,
+    member_id: Annotated[str | None, typer.Option(help="Only this member's.")] = None,
+    product_id: Annotated[int | None, typer.Option(help="Only of this product.")] = None,
+    pool_id: Annotated[int | None, typer.Option(help="Only of this pool.")] = None,
+    campaign_id: Annotated[int | None, typer.Option(help="Only of this campaign.")] = None,
+    out: Out = None,
+) -> None:
+    """Export cards and what is on them; their codes in clear."""
+    from giftgql.cards.models import CardStatus
+    from giftgql.cards.repository import Criteria
+    from giftgql.exports import service
+
+    if status is not None and status not in CardStatus.__members__:
+        fail(f"--status must be one of {', '.join(CardStatus)}.")
+    criteria = Criteria(
+        status=CardStatus[status] if status else None,
+        member_id=member_id,
+        product_id=product_id,
+        pool_id=pool_id,
+        campaign_id=campaign_id,
+    )
+
+    async def work(store: "Store") -> None:
+        await _write(await service.card_list(store, service.THE_OPERATOR, criteria), out)
+
+    with_store(work)
+
+
+async def _write(export: "Export", out: Path | None) -> None:
+    from giftgql.spreadsheets import csv_bytes
+
+    file = sys.stdout.buffer if out is None else out.open("xb")
+    try:
+        file.write(csv_bytes([export.head]))
+        async with aclosing(export.pages) as pages:  # type: ignore[type-var]
+            async for rows in pages:
+                file.write(csv_bytes(rows))
+        file.flush()
+    finally:
+        if out is not None:
+            file.close()
+
+
+def worker() -> None:
+    """Do imports, campaigns and all other jobs, until stopped. Several may run; on SQLite the
+    server does them itself."""
+    from giftgql import log, server
+
+    settings = settings_or_fail()
+    if settings.sqlite_file is not None:
+        fail(
+            "On SQLite the server does the jobs itself. For workers of their own, set "
+            "GIFTGQL_DATABASE_URL to a PostgreSQL database."
+        )
+    log.configure(settings, file_name=None, plain=True)
+    typer.echo("The worker is up.")
+    run(lambda: server.work_until_stopped(settings))

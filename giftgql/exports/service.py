@@ -1,0 +1,225 @@
+"""Each export is its head, and rows in pages; cells are safe in a spreadsheet."""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
+from giftgql.campaigns import service as campaigns
+from giftgql.campaigns.models import Campaign
+from giftgql.cards import service as cards
+from giftgql.cards.repository import Criteria as CardCriteria
+from giftgql.cards.views import CardView
+from giftgql.codes import CodeType
+from giftgql.errors import Conflict
+from giftgql.jobs import service as jobs
+from giftgql.jobs.service import Lease, LeaseLost
+from giftgql.money import Money
+from giftgql.movements import service as movements
+from giftgql.movements.repository import Criteria as TransCriteria
+from giftgql.movements.service import Trans
+from giftgql.permissions import THE_SERVER, Caller, Permission
+from giftgql.spreadsheets import safe
+from giftgql.store import Reading, Store
+
+PAGE = 1_000
+
+Rows = Sequence[Sequence[object]]
+
+CARDS = (
+    *("CardId", "Status", "Currency", "Balance", "Held", "LifetimeTotal", "Redeemed"),
+    *("FaceValue", "ExpiresOn", "MemberId", "ProductId", "PoolId", "CampaignId", "CreatedAt"),
+    *("Physical", "Personal", "External", "Digital"),
+)
+TRANSACTIONS = (
+    *("TransId", "CardId", "Type", "Status", "Amount", "Currency", "Balance", "Requested"),
+    *("Captured", "Released", "Refunded", "Error", "SourceId", "RefNo", "Reason", "Caller"),
+    *("RelatedId", "CreatedAt", "EndedAt"),
+)
+CODES = ("Code", "Value", "Currency", "StartsOn", "ExpiresOn", "CardId")
+
+_PINS = "pins export"
+"""The kind of the job that stands for PINs being given out: there is one at a time."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file in the making: its name, its head, and its pages of rows."""
+
+    name: str
+    head: Sequence[str]
+    pages: AsyncIterator[Rows]
+
+
+async def campaign_codes(
+    store: Store, caller: Caller, campaign_id: int, *, with_pins: bool
+) -> Export:
+    """The codes of a campaign's cards in clear. With PINs only once: `CONFLICT` where they were
+    given out, or are just being given out."""
+    caller.require(Permission.EXPORT_GIFT_CARD_CODES)
+    lease = None
+    async with store.write(caller) as tx:
+        campaign = await campaigns.get(tx, campaign_id)
+        if with_pins:
+            lease = await _lease_of_pins(tx, campaign)
+        facts = {"export": "campaign", "pins": with_pins}
+        await audit.record(tx, Event.CODES_EXPORTED, f"campaign:{campaign_id}", **facts)
+    head = (CODES[0], "Pin", *CODES[1:]) if with_pins else CODES
+    pages = _codes(store, caller, campaign, lease)
+    return Export(f"campaign-{campaign_id}", head, pages)
+
+
+async def card_list(store: Store, caller: Caller, criteria: CardCriteria) -> Export:
+    """Cards by id with what is on them; their codes in clear as far as the caller may see them
+    and has `ExportGiftCardCodes`, else masked."""
+    caller.require(Permission.LIST_GIFT_CARDS)
+    async with store.write(caller) as tx:
+        await audit.record(tx, Event.CODES_EXPORTED, "cards", **_facts("cards", criteria))
+    return Export("cards", CARDS, _cards(store, caller, criteria))
+
+
+async def transaction_list(store: Store, caller: Caller, criteria: TransCriteria) -> Export:
+    """Transactions by id."""
+    caller.require(Permission.LIST_GIFT_CARD_TRANS)
+    async with store.write(caller) as tx:
+        facts = _facts("transactions", criteria)
+        await audit.record(tx, Event.CODES_EXPORTED, "transactions", **facts)
+    return Export("transactions", TRANSACTIONS, _transactions(store, caller, criteria))
+
+
+async def _lease_of_pins(tx: Any, campaign: Campaign) -> Lease:
+    assert campaign.id is not None
+    if campaign.pin_length is None:
+        raise Conflict("pins", "The campaign's cards have no PINs.")
+    if not await cards.has_printed_pins(tx, campaign.id):
+        raise Conflict("pins", "The campaign's PINs were given out; they are given out once.")
+    await jobs.add(tx, _PINS, campaign.id)
+    lease = await jobs.claim_of(tx, _PINS, campaign.id, secrets.token_hex(8))
+    if lease is None:
+        raise Conflict("pins", "The campaign's PINs are just being given out.")
+    return lease
+
+
+async def _codes(
+    store: Store, caller: Caller, campaign: Campaign, lease: Lease | None
+) -> AsyncIterator[Rows]:
+    assert campaign.id is not None
+    value = Money(campaign.value, campaign.currency)
+    after, last = 0, 0
+    while True:
+        async with store.read(caller) as reading:
+            found = await cards.codes_of_campaign(
+                reading, campaign.id, after=after, at_most=PAGE, with_pins=lease is not None
+            )
+        if not found:
+            break
+        after = last = found[-1].card_id
+        if lease is not None:
+            await _go_on(store, lease)
+        yield [
+            (
+                safe(each.code.clear),
+                *(() if lease is None else (each.pin or "",)),
+                value,
+                campaign.currency,
+                _day(campaign.starts_on),
+                _day(each.expires_on),
+                each.card_id,
+            )
+            for each in found
+        ]
+    if lease is not None:
+        async with store.write(caller) as tx:
+            await cards.forget_printed_pins(tx, campaign.id, up_to=last)
+            await jobs.finish(tx, lease)
+
+
+async def _go_on(store: Store, lease: Lease) -> None:
+    try:
+        async with store.write() as tx:
+            await jobs.hold(tx, lease)
+    except LeaseLost:
+        raise Conflict("pins", "The PINs are being given out to somebody else.") from None
+
+
+async def _cards(store: Store, caller: Caller, criteria: CardCriteria) -> AsyncIterator[Rows]:
+    is_clear = caller.may(Permission.EXPORT_GIFT_CARD_CODES)
+    after = 0
+    while True:
+        async with store.read(caller) as reading:
+            wanted = replace(criteria, after_id=after)
+            page = await cards.page(reading, wanted, first=PAGE, skip=0)
+        if page.rows:
+            after = page.rows[-1].account.id
+            yield [_card(view, is_clear=is_clear) for view in page.rows]
+        if not page.has_more:
+            return
+
+
+async def _transactions(
+    store: Store, caller: Caller, criteria: TransCriteria
+) -> AsyncIterator[Rows]:
+    after = 0
+    while True:
+        async with store.read(caller) as reading:
+            wanted = replace(criteria, after_id=after)
+            page = await movements.page(reading, wanted, first=PAGE, skip=0, since=None)
+        if page.rows:
+            after = page.rows[-1].id
+            yield [_transaction(trans) for trans in page.rows]
+        if not page.has_more:
+            return
+
+
+def _card(view: CardView, *, is_clear: bool) -> Sequence[object]:
+    card, account = view.card, view.account
+    seen = {code.kind: code for code in view.codes}
+
+    def money(minor: int) -> Money:
+        return Money(minor, account.currency)
+
+    def shown(kind: CodeType) -> str:
+        code = seen.get(kind)
+        return "" if code is None else safe(code.text if is_clear else code.masked)
+
+    face = account.opens_with
+    return (
+        *(card.id, view.status, account.currency, money(view.balance), money(view.held)),
+        *(money(account.lifetime), money(account.redeemed)),
+        *("" if face is None else money(face), _day(view.expires_on), safe(card.member_id)),
+        *(card.product_id or "", card.pool_id or "", card.campaign_id or ""),
+        card.created_at.isoformat(),
+        *(shown(kind) for kind in CodeType),
+    )
+
+
+def _transaction(trans: Trans) -> Sequence[object]:
+    def money(minor: int) -> Money:
+        return Money(minor, trans.currency)
+
+    return (
+        *(trans.id, trans.card_id, trans.type, trans.status, money(trans.amount)),
+        *(trans.currency, money(trans.balance), money(trans.asked), money(trans.captured)),
+        *(money(trans.released), money(trans.refunded), trans.error or ""),
+        *(safe(trans.source_id), safe(trans.ref_no), safe(trans.reason), safe(trans.caller)),
+        *(trans.about_id or "", trans.created_at.isoformat()),
+        trans.ended_at.isoformat() if trans.ended_at else "",
+    )
+
+
+def _day(day: date | None) -> str:
+    return day.isoformat() if day else ""
+
+
+def _facts(name: str, criteria: CardCriteria | TransCriteria) -> Mapping[str, Any]:
+    """What of the list was asked for, as the audit trail keeps it."""
+    filters = {key: str(value) for key, value in vars(criteria).items() if value is not None}
+    return {"export": name, "filter": filters}
+
+
+def end_of(store: Store, day: date | None) -> datetime | None:
+    """The moment after the last of a day in the settings' time zone."""
+    return Reading(store, THE_SERVER, store.now).end_of(day)

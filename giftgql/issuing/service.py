@@ -1,0 +1,163 @@
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from giftgql.campaigns import service as campaigns
+from giftgql.campaigns.models import CampaignStatus
+from giftgql.cards import service as cards
+from giftgql.cards.service import NewCard, NewCode
+from giftgql.cards.views import CardView
+from giftgql.codes import CodeType
+from giftgql.errors import Conflict, MemberNotFound, PoolExhausted
+from giftgql.issuing.models import Publication
+from giftgql.ledger import service as ledger
+from giftgql.ledger.models import MovementType
+from giftgql.ledger.orders import By, Move
+from giftgql.members import service as members
+from giftgql.money import positive_minor
+from giftgql.pools import service as pools
+from giftgql.pools.models import Pool
+from giftgql.products import service as products
+from giftgql.products.service import Preset, ProductView
+from giftgql.requests import service as requests
+from giftgql.requests.service import Once
+from giftgql.store import Transaction
+
+
+@dataclass(frozen=True)
+class Issue:
+    """A card of a product to be sold or given away. `value` is as it was written, where one was
+    chosen; `recipient` is who it is for, where that is no member."""
+
+    product_id: int
+    variant_id: int | None = None
+    value: str | None = None
+    member_id: str | None = None
+    recipient: Mapping[str, str] | None = None
+    is_complimentary: bool = False
+    facts: Mapping[str, Any] | None = None
+    source_id: str | None = None
+    ref_no: str | None = None
+    request: Once | None = None
+
+
+@dataclass(frozen=True)
+class Publish:
+    """A card of a campaign to be given to a member."""
+
+    campaign_id: int
+    member_id: str
+    source_id: str
+    request: Once | None = None
+
+
+async def issue(tx: Transaction, wanted: Issue) -> CardView:
+    """Make one card of a product, or take a free one of its pool, with its value on it.
+
+    Refuses `NOT_FOUND`, `CONFLICT` where the product is not active, `MEMBER_NOT_FOUND`,
+    `POOL_EXHAUSTED`, and `INVALID_INPUT` where the product has no such variant.
+    """
+    if (done := await requests.claim(tx, wanted.request)) is not None:
+        return await cards.replayed(tx, done)
+    product = await products.sellable(tx, wanted.product_id)
+    value, currency = wanted.value, product.product.currency
+    chosen = None if value is None else positive_minor(value, currency, "value")
+    terms = products.priced(product, wanted.variant_id, chosen)
+    await _require_member(tx, wanted.member_id)
+    pool = await pools.of_product(tx, wanted.product_id) if product.product.is_automatic else None
+    facts = {
+        **(wanted.facts or {}),
+        "member_id": wanted.member_id,
+        "recipient": wanted.recipient and dict(wanted.recipient),
+        "purchased_on": tx.today,
+    }
+    if pool is None:
+        card_id = await _made(tx, product, facts)
+    else:
+        card_id = await _taken(tx, pool, terms.value, facts)
+    price = 0 if wanted.is_complimentary else terms.price
+    by = By(tx.caller.name, source_id=wanted.source_id, ref_no=wanted.ref_no)
+    await _fund(tx, card_id, Preset(price, terms.value), by)
+    return await cards.answered(tx, wanted.request, card_id)
+
+
+async def publish(tx: Transaction, wanted: Publish) -> CardView:
+    """Give a free card of a campaign to a member, activated; what was given under this source id
+    is given again.
+
+    Refuses `NOT_FOUND`, `MEMBER_NOT_FOUND`, `POOL_EXHAUSTED`, and `CONFLICT` where the campaign is
+    cancelled or the source id stands for another member.
+    """
+    if (done := await requests.claim(tx, wanted.request)) is not None:
+        return await cards.replayed(tx, done)
+    campaign = await campaigns.get(tx, wanted.campaign_id, "campaignId")
+    await _require_member(tx, wanted.member_id)
+    publication = Publication(
+        campaign_id=wanted.campaign_id,
+        source_id=wanted.source_id,
+        member_id=wanted.member_id,
+        created_at=tx.now,
+    )
+    if not await tx.publications.add(publication):
+        card_id = await _published(tx, wanted)
+    elif campaign.status is CampaignStatus.CANCELLED:
+        raise Conflict("campaignId", "The campaign is cancelled.")
+    else:
+        card_id = await cards.take_free(tx, campaign_id=wanted.campaign_id)
+        if card_id is None:
+            raise PoolExhausted("campaignId", "campaign")
+        facts = {"member_id": wanted.member_id, "purchased_on": tx.today}
+        await cards.hand_over(tx, card_id, facts)
+        by = By(tx.caller.name, source_id=wanted.source_id, reason=f"campaign {campaign.id}")
+        await _fund(tx, card_id, Preset(0, campaign.value), by)
+        await tx.publications.set_card(wanted.campaign_id, wanted.source_id, card_id)
+    return await cards.answered(tx, wanted.request, card_id)
+
+
+async def _made(tx: Transaction, product: ProductView, facts: Mapping[str, Any]) -> int:
+    """A new card of a product, with a digital code."""
+    row = product.product
+    new = NewCard(
+        codes=[NewCode(CodeType.DIGITAL, "productId")],
+        currency=row.currency,
+        expires_on=row.expires_on,
+        validity=row.expires_after,
+        facts={**facts, "product_id": row.id},
+    )
+    return await cards.make(tx, new)
+
+
+async def _taken(tx: Transaction, pool: Pool, value: int, facts: Mapping[str, Any]) -> int:
+    """A free card of a pool that is worth so much."""
+    card_id = await cards.take_free(tx, pool_id=pool.id, value=value)
+    if card_id is None:
+        raise PoolExhausted("productId")
+    await cards.hand_over(tx, card_id, facts)
+    return card_id
+
+
+async def _fund(tx: Transaction, card_id: int, terms: Preset, by: By) -> None:
+    """Put its value on a card, unless it has that already. It was free, so nothing stops it."""
+    if await ledger.is_funded(tx, card_id):
+        return
+    order = Move(
+        account_id=card_id, type=MovementType.ADD, amount=terms.value, price=terms.price, by=by
+    )
+    outcome = await ledger.post_one(tx, order)
+    if outcome.error is not None:
+        raise Conflict("productId", f"The card cannot be activated: {outcome.error}.")
+
+
+async def _published(tx: Transaction, wanted: Publish) -> int:
+    before = await tx.publications.get(wanted.campaign_id, wanted.source_id)
+    assert before is not None
+    assert before.card_id is not None
+    if before.member_id != wanted.member_id:
+        raise Conflict("sourceId", "Another member was given a card under this source id.")
+    return before.card_id
+
+
+async def _require_member(tx: Transaction, member_id: str | None) -> None:
+    if member_id is not None and not await members.exists(tx, member_id):
+        raise MemberNotFound
+

@@ -1,0 +1,59 @@
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, or_, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from giftgql.jobs.models import Job, JobState
+
+_OPEN = col(Job.state) == JobState.QUEUED
+
+
+class JobRepository:
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def add(self, job: Job) -> None:
+        self.session.add(job)
+        await self.session.flush()
+
+    async def open_of(self, kind: str, subject_id: int) -> Job | None:
+        """The job of this kind on this record that has not ended, locked."""
+        query = select(Job).where(Job.kind == kind, Job.subject_id == subject_id, _OPEN)
+        return (await self.session.exec(query.with_for_update())).first()
+
+    async def next_due(self, kinds: Collection[str], now: datetime) -> Job | None:
+        """The job that has been due for longest and that nobody has leased, locked."""
+        query = _due(kinds, now).with_for_update(skip_locked=True)
+        return (await self.session.exec(query)).first()
+
+    async def is_any_due(self, kinds: Collection[str], now: datetime) -> bool:
+        return (await self.session.exec(_due(kinds, now))).first() is not None
+
+    async def lock(self, job_id: int) -> Job | None:
+        query = select(Job).where(Job.id == job_id).with_for_update()
+        return (await self.session.exec(query)).first()
+
+    async def latest_of(self, kind: str, subject_id: int) -> Job | None:
+        query = select(Job).where(Job.kind == kind, Job.subject_id == subject_id)
+        return (await self.session.exec(query.order_by(col(Job.id).desc()).limit(1))).first()
+
+    async def update(self, job_id: int, **facts: Any) -> None:
+        await self.session.exec(update(Job).where(col(Job.id) == job_id).values(**facts))
+
+
+def _due(kinds: Collection[str], now: datetime) -> Any:
+    query: Select[Any] = (
+        select(Job)
+        .where(
+            _OPEN,
+            col(Job.kind).in_(kinds),
+            col(Job.run_at) <= now,
+            or_(col(Job.leased_until).is_(None), col(Job.leased_until) <= now),
+        )
+        .order_by(col(Job.run_at), col(Job.id))
+        .limit(1)
+    )
+    return query

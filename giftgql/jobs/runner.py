@@ -1,0 +1,124 @@
+"""Whoever does the jobs: one lane a process for each group of kinds, one piece after the other."""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from giftgql.errors import Unavailable
+from giftgql.jobs import service
+from giftgql.jobs.service import Lease, LeaseLost
+from giftgql.store import Store, Transaction
+
+log = structlog.get_logger("giftgql.jobs")
+
+POLL_SECONDS = 1.0
+"""How often a lane looks whether something is due."""
+
+BUSY_PAUSE = 1.0
+"""How long a job waits for a database that is busy or gone."""
+
+
+class Step(Protocol):
+    """Does the next piece of a job, in transactions that `hold` its lease; says whether there
+    is more to do."""
+
+    def __call__(self, store: Store, lease: Lease) -> Awaitable[bool]: ...
+
+
+@dataclass(frozen=True)
+class Work:
+    """How jobs of a kind are done. `again_in` seconds it is to be done anew, for ever; `give_up`
+    is told, in the transaction that buries it, of a job that failed too often."""
+
+    step: Step
+    again_in: Callable[[Store], float] | None = None
+    give_up: Callable[[Transaction, int], Awaitable[None]] | None = None
+
+
+Works = Mapping[str, Work]
+
+
+class Lane:
+    """Does the jobs of some kinds, one at a time."""
+
+    def __init__(self, store: Store, works: Works, kinds: Sequence[str]) -> None:
+        self._store = store
+        self._works = {kind: works[kind] for kind in kinds}
+        self._worker = secrets.token_hex(8)
+
+    async def run(self) -> None:
+        """Do what is due as it comes, until cancelled."""
+        while True:
+            try:
+                did_something = await self.do_next()
+            except Unavailable:
+                did_something = False
+            except Exception as error:
+                log.error("jobs are not done", exc_info=error)
+                did_something = False
+            if not did_something:
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def do_next(self) -> bool:
+        """Do the job that has been due for longest to its end; False if nothing is due."""
+        async with self._store.read() as reading:
+            if not await service.is_any_due(reading, self._works.keys()):
+                return False
+        async with self._store.write() as tx:
+            lease = await service.claim(tx, self._works.keys(), self._worker)
+        if lease is None:
+            return False
+        await self.do(lease)
+        return True
+
+    async def do_of(self, kind: str, subject_id: int) -> bool:
+        """Do the open job on one record to its end, due or not; False where there is none, or it
+        is another's."""
+        async with self._store.write() as tx:
+            lease = await service.claim_of(tx, kind, subject_id, self._worker)
+        if lease is None:
+            return False
+        await self.do(lease)
+        return True
+
+    async def do(self, lease: Lease) -> None:
+        """Do a job piece by piece until it is done, fails, or is somebody else's."""
+        work = self._works[lease.kind]
+        try:
+            while await work.step(self._store, lease):
+                pass
+            again_in = work.again_in(self._store) if work.again_in else None
+            async with self._store.write() as tx:
+                await service.finish(tx, lease, again_in=again_in)
+        except LeaseLost:
+            log.info("job is another's or has ended", kind=lease.kind, subject=lease.subject_id)
+        except Unavailable:
+            await asyncio.sleep(BUSY_PAUSE)
+            await self._give_back(lease)
+        except asyncio.CancelledError:
+            await asyncio.shield(self._give_back(lease))
+            raise
+        except Exception as error:
+            log.error("job failed", kind=lease.kind, subject=lease.subject_id, exc_info=error)
+            await self._fail(lease, error)
+
+    async def _give_back(self, lease: Lease) -> None:
+        """So that the next one need not wait for the lease to end."""
+        try:
+            async with self._store.write() as tx:
+                await service.give_back(tx, lease)
+        except (LeaseLost, Unavailable):
+            pass  # it ends by itself
+
+    async def _fail(self, lease: Lease, error: Exception) -> None:
+        give_up = self._works[lease.kind].give_up
+        try:
+            async with self._store.write() as tx:
+                if await service.fail(tx, lease, type(error).__name__) and give_up:
+                    await give_up(tx, lease.subject_id)
+        except LeaseLost:
+            pass

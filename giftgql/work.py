@@ -1,0 +1,90 @@
+"""The work that goes on by itself: which jobs there are, and the lanes in which they are done.
+
+Any number of servers and workers may do so over one database. Nothing waits for the sweep: a hold
+ends and an expired card is refused when their time is up.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from giftgql.campaigns import service as campaigns
+from giftgql.cards import service as cards
+from giftgql.errors import Unavailable
+from giftgql.generation import service as generation
+from giftgql.imports import service as imports
+from giftgql.jobs import service as jobs
+from giftgql.jobs.runner import Lane, Work, Works
+from giftgql.jobs.service import Lease
+from giftgql.ledger import service as ledger
+from giftgql.startup import RESEAL
+from giftgql.store import Store, Transaction
+from giftgql.tries import service as tries
+
+SWEEP = "sweep"
+
+Batch = Callable[[Transaction], Awaitable[int]]
+
+
+async def sweep(store: Store, lease: Lease | None = None) -> bool:
+    """End holds and expire funds whose time has come, and forget what is old, in short
+    transactions, so that tills need not wait for it."""
+    for batch in (ledger.sweep, tries.forget_old, imports.forget_unfinished):
+        while await _batch(store, lease, batch):
+            pass
+    return False
+
+
+async def reseal(store: Store, lease: Lease) -> bool:
+    """Seal the next codes with the primary key."""
+    return await _batch(store, lease, cards.reseal) > 0
+
+
+async def _batch(store: Store, lease: Lease | None, batch: Batch) -> int:
+    async with store.write() as tx:
+        if lease is not None:
+            await jobs.hold(tx, lease)
+        return await batch(tx)
+
+
+WORKS: Works = {
+    SWEEP: Work(sweep, again_in=lambda store: store.settings.sweep_seconds),
+    RESEAL: Work(reseal),
+    campaigns.JOB: Work(generation.make_cards, give_up=campaigns.fail),
+    imports.JOB: Work(imports.import_rows, give_up=imports.fail),
+    generation.PINS: Work(generation.harden_pins),
+}
+
+LANES = ((SWEEP,), (campaigns.JOB, imports.JOB, RESEAL), (generation.PINS,))
+"""Kinds that need not wait for each other: what is short, what is long, and what takes threads."""
+
+
+async def go_on(store: Store) -> None:
+    """Do all work as it comes, until cancelled."""
+    await _see_to_the_sweep(store)
+    async with asyncio.TaskGroup() as lanes:
+        for kinds in LANES:
+            lanes.create_task(Lane(store, WORKS, kinds).run())
+
+
+async def _see_to_the_sweep(store: Store) -> None:
+    while True:
+        try:
+            async with store.write() as tx:
+                await jobs.add(tx, SWEEP)
+        except Unavailable:
+            await asyncio.sleep(1)
+        else:
+            return
+
+
+async def do_all(store: Store) -> None:
+    """Do what is due now, and end."""
+    lanes = [Lane(store, WORKS, kinds) for kinds in LANES]
+    while any([await lane.do_next() for lane in lanes]):
+        pass
+
+
+async def do_one(store: Store, kind: str, subject_id: int = 0) -> bool:
+    """Do the open job of a kind on a record here, to its end; False where it is being done by
+    somebody else, or there is none."""
+    return await Lane(store, WORKS, [kind]).do_of(kind, subject_id)
