@@ -57,6 +57,10 @@ class ErrorCode(Described):
         "PARTIAL_REDEMPTION_NOT_SUPPORTED",
         "The card can only be spent whole.",
     )
+    REDEMPTION_LIMIT_REACHED = (
+        "REDEMPTION_LIMIT_REACHED",
+        "The card has been redeemed as often as it may be.",
+    )
     PIN_REQUIRED = "PIN_REQUIRED", "The code can be used here only together with its PIN."
     CVV_REQUIRED = "CVV_REQUIRED", "The card can be used only together with its CVV."
     SECRET_INVALID = "SECRET_INVALID", "Code, PIN or CVV are not right together."

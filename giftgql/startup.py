@@ -47,7 +47,7 @@ async def open_store(settings: Settings, *, serving: bool = False) -> Store:
         if serving:
             database.claim_server()
         async with database.migrating() as session:
-            before = await _migrate(session)
+            before = await _migrate(session, settings)
             vault = await _adopt_keys(database, session, settings)
     except BaseException as error:
         await database.close()
@@ -118,14 +118,14 @@ def why_unusable(error: BaseException) -> str | None:
     return f"The database cannot be used: {said}. Check GIFTGQL_DATABASE_URL and its rights."
 
 
-async def _migrate(session: AsyncSession) -> str | None:
+async def _migrate(session: AsyncSession, settings: Settings) -> str | None:
     """Bring the database up to date; returns the form it was in, None if it was empty."""
     connection = await session.connection()
 
     def bring_up_to_date(sync: Connection) -> str | None:
         found = _found(sync)
         if found != migrations.newest():
-            migrations.upgrade(sync)
+            migrations.upgrade(sync, settings.zone)
         return found
 
     return await connection.run_sync(bring_up_to_date)

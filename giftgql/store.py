@@ -18,6 +18,7 @@ from giftgql.campaigns.repository import CampaignRepository
 from giftgql.cards.repository import CardRepository
 from giftgql.clients.repository import ClientRepository
 from giftgql.database import Database, translated
+from giftgql.durations import duration
 from giftgql.imports.repository import ImportRepository
 from giftgql.installation.repository import InstallationRepository
 from giftgql.issuing.repository import PublicationRepository
@@ -78,11 +79,24 @@ class Reading:
         """The day it is in the time zone in which expiries end."""
         return self.now.astimezone(self.settings.zone).date()
 
+    def start_of(self, day: date) -> datetime:
+        """The first moment of a day in that time zone."""
+        return datetime.combine(day, time(), self.settings.zone)
+
     def end_of(self, day: date | None) -> datetime | None:
         """The moment after the last of a day in that time zone."""
-        if day is None:
+        return None if day is None else self.start_of(day + timedelta(days=1))
+
+    def end_after(self, begins: datetime, period: str) -> datetime:
+        """The moment after the last day of a period, `P6M`, that begins at a moment."""
+        first = begins.astimezone(self.settings.zone).date()
+        return self.start_of(first + duration(period, "validity") + timedelta(days=1))
+
+    def last_day(self, until: datetime | None) -> date | None:
+        """The day in that time zone that ends at a moment, or during which that comes."""
+        if until is None:
             return None
-        return datetime.combine(day + timedelta(days=1), time(), self.settings.zone)
+        return (until - timedelta(microseconds=1)).astimezone(self.settings.zone).date()
 
     @cached_property
     def installation(self) -> InstallationRepository:

@@ -53,7 +53,13 @@ def books(*accounts: Funds, earlier: Iterable[Past] = ()) -> Books:
             holds[each.account_id].append(each)
     for account in accounts:
         account.open_holds = account.open_holds or len(holds[account.id])
-    return Books(NOW, {account.id: account for account in accounts}, known, holds, CEILING)
+    by_id = {account.id: account for account in accounts}
+    return Books(NOW, by_id, ends_after, known, holds, CEILING)
+
+
+def ends_after(begins: datetime, period: str) -> datetime:
+    """A calendar that knows hours only: "3" is three of them."""
+    return begins + int(period) * HOUR
 
 
 def one(on: Books, order: Order) -> Outcome:

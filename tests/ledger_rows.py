@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from giftgql.ledger.books import Books, End, Entry, Line, Outcome
 from giftgql.ledger.decide import AGAINST, decide
@@ -76,6 +76,9 @@ class Rows:
         wanted = sorted({each for order in orders for each in order.accounts})
         accounts = {each: replace(self.accounts[each]) for each in wanted}
         past = {order.about: self._past(order.about) for order in orders if order.about is not None}
+        for each in [each for each in past.values() if each.type is MovementType.REFUND]:
+            if each.about_id is not None and each.about_id not in past:
+                past[each.about_id] = self._past(each.about_id)
         with_holds = {order.account_id for order in orders if isinstance(order, Close)}
         with_holds |= {
             each.id
@@ -89,7 +92,7 @@ class Rows:
         for order in orders:
             if isinstance(order, Extend):
                 order.expired = self.expired(order.account_id)
-        return Books(now, accounts, past, holds, self.ceiling)
+        return Books(now, accounts, ends_after, past, holds, self.ceiling)
 
     def _past(self, movement_id: int) -> Past:
         entry, end = self.entries[movement_id], self.ends.get(movement_id)
@@ -122,6 +125,11 @@ class Rows:
             assert values.pop("modified_at") == books.now
             self.due_at[account_id] = values.pop("due_at")
             self.accounts[account_id] = replace(self.accounts[account_id], **values)
+
+
+def ends_after(begins: datetime, period: str) -> datetime:
+    """A calendar that knows seconds only."""
+    return begins + timedelta(seconds=int(period))
 
 
 def faults(rows: Rows) -> list[str]:

@@ -203,7 +203,7 @@ def test_transfers_expiry_and_refunds_are_not_refunded(
 def test_an_undo_refunds_what_is_left_of_what_moved(
     facts: dict[str, Any], code: ErrorCode | None
 ) -> None:
-    on = books(funds(), earlier=[past(**facts)])
+    on = books(funds(), earlier=[past(**facts), past(89, refunded=100, **ADDED)])
     left = on.past[90].moved - on.past[90].refunded
     assert_declined(on, one(on, undo()), code)
     if code is None:
@@ -222,9 +222,11 @@ def test_an_undo_refunds_what_is_left_of_what_moved(
 def test_a_refund_that_is_undone_counts_as_never_made(
     facts: dict[str, Any], after: tuple[int, int, int, int]
 ) -> None:
-    on = books(funds(), earlier=[past(type=REFUND, about_id=89, **facts)])
+    undone = past(89, type=facts["root"], amount=-facts["amount"], refunded=100)
+    on = books(funds(), earlier=[past(type=REFUND, about_id=89, **facts), undone])
     outcome = one(on, undo())
     assert outcome.entry is not None
+    assert undone.refunded == 0
     assert (outcome.entry.type, outcome.entry.about_id) == (REFUND, 90)
     assert figures(on.accounts[CARD]) == after
 

@@ -131,7 +131,7 @@ class GiftCard:
             lifetime_total=money(account.lifetime),
             redeemed=money(account.redeemed),
             subtracted=money(account.lifetime - account.redeemed - account.posted),
-            expires_on=card.expires_on,
+            expires_on=view.expires_on,
             note=card.note if is_staff else None,
             metadata=None if details is None else JSONObject(details),
             created_at=card.created_at,
@@ -187,7 +187,7 @@ class CardQuery:
             status=status,
             last_four=None if last_four is None else text(last_four, "lastFour", 4).upper(),
             kinds=usable_by(info.context.caller),
-            expires_before=expires_before,
+            valid_until=_start_of(info.context, expires_before),
         )
         return await _listed(info, criteria, first, skip, since)
 
@@ -247,6 +247,11 @@ async def _found(
         )
     page = Page(views[skip : skip + first], len(views) > skip + first)
     return _results(info, page, asked)
+
+
+def _start_of(context: Context, day: date | None) -> datetime | None:
+    """The first moment of a day; no funds end before 1970."""
+    return None if day is None else context.reading().start_of(max(day, date(1970, 1, 1)))
 
 
 async def _listed(

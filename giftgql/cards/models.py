@@ -25,8 +25,8 @@ class CodeEnding(Described):
 
 
 class GiftCard(SQLModel, table=True):
-    """What a retailer knows of a card. Its money, and what stops it, stand on the ledger's
-    account of the same id. `expires_on` is the last day of its funds."""
+    """What a retailer knows of a card. Its money, how long that is valid, and what else stops
+    it, stand on the ledger's account of the same id."""
 
     __tablename__ = "gift_card"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -34,7 +34,6 @@ class GiftCard(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
     member_id: str | None = Field(default=None, foreign_key="member.id", index=True, max_length=64)
     currency: str = Field(max_length=3)
-    expires_on: date | None = Field(default=None, index=True)
     note: str | None = Field(default=None, max_length=1000)
     # "metadata" is taken by SQLAlchemy.
     details: dict[str, Any] | None = Field(default=None, sa_type=JSON)

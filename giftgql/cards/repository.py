@@ -1,6 +1,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, false, func, or_, update
@@ -18,14 +18,14 @@ from giftgql.rows import Joined, Rows, insert_unless_there, page_query, rows_by
 @dataclass(frozen=True)
 class Criteria:
     """What a list of cards is narrowed to; None narrows nothing. `last_four` is of a live code
-    of one of `kinds`."""
+    of one of `kinds`; `valid_until` is when validity has ended at the latest."""
 
     card_id: int | None = None
     member_id: str | None = None
     status: CardStatus | None = None
     last_four: str | None = None
     kinds: Collection[CodeType] = ()
-    expires_before: date | None = None
+    valid_until: datetime | None = None
 
 
 PRESENTED = (
@@ -78,8 +78,8 @@ class CardRepository:
             query = query.where(GiftCard.id == criteria.card_id)
         if criteria.member_id is not None:
             query = query.where(GiftCard.member_id == criteria.member_id)
-        if criteria.expires_before is not None:
-            query = query.where(col(GiftCard.expires_on) < criteria.expires_before)
+        if criteria.valid_until is not None:
+            query = query.where(col(Account.valid_until) <= criteria.valid_until)
         if criteria.last_four is not None:
             with_code = select(Code.card_id).where(
                 Code.last_four == criteria.last_four,

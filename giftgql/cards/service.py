@@ -84,7 +84,6 @@ async def add(tx: Transaction, new: NewCard) -> CardView:
     card = GiftCard(
         currency=new.currency,
         member_id=new.member_id,
-        expires_on=new.expires_on,
         note=new.note,
         details=new.details,
         created_at=tx.now,
@@ -185,13 +184,6 @@ async def by_ids(reading: Reading, card_ids: Sequence[int]) -> dict[int, CardVie
     accounts = await ledger.accounts(reading, card_ids)
     pairs = [(card, accounts[card.id]) for card in await reading.cards.by_ids(card_ids) if card.id]
     return {shown.account.id: shown for shown in await views(reading, pairs)}
-
-
-async def set_last_day(tx: Transaction, card_id: int, day: date) -> None:
-    """The day to show for what `ledger.extend` has made valid longer."""
-    card = await tx.cards.get(card_id)
-    assert card is not None
-    await tx.cards.update(card, {"expires_on": day})
 
 
 async def texts(reading: Reading, card_id: int) -> list[CodeText]:
@@ -306,11 +298,9 @@ async def _replayed(
     now = await tx.cards.get(outcome["card"])
     assert now is not None
     account = Account.model_validate(outcome["account"])
-    expires_on = outcome["expires_on"] and date.fromisoformat(outcome["expires_on"])
     then = {
         **now.model_dump(),
         "member_id": outcome["member_id"],
-        "expires_on": expires_on,
         "note": outcome["note"],
         "details": outcome["details"],
     }
@@ -332,7 +322,6 @@ def _outcome(
         "codes": ids(live),
         "set": just_set,
         "member_id": card.member_id,
-        "expires_on": card.expires_on and card.expires_on.isoformat(),
         "note": card.note,
         "details": card.details,
     }

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from giftgql.cards.models import CardStatus, Code, GiftCard, shown_status
 from giftgql.cards.visibility import SeenCode, seen_by
@@ -20,13 +20,15 @@ _ORDER = {kind: place for place, kind in enumerate(CodeType)}
 
 @dataclass(frozen=True)
 class CardView:
-    """A card as one caller may see it; `is_limited` where codes were left out."""
+    """A card as one caller may see it, until the last day of its funds; `is_limited` where codes
+    were left out."""
 
     card: GiftCard
     account: Account
     balance: int
     held: int
     now: datetime
+    expires_on: date | None
     codes: Sequence[SeenCode]
     history: Sequence[SeenCode] = ()
     is_limited: bool = False
@@ -69,9 +71,19 @@ async def views(
             )
             for each in (mine, gone)
         )
-        is_limited = len(shown) + len(history) < len(mine) + len(gone)
+        balance, held = figures[account.id]
         found.append(
-            CardView(card, account, *figures[account.id], reading.now, shown, history, is_limited)
+            CardView(
+                card=card,
+                account=account,
+                balance=balance,
+                held=held,
+                now=reading.now,
+                expires_on=reading.last_day(account.valid_until),
+                codes=shown,
+                history=history,
+                is_limited=len(shown) + len(history) < len(mine) + len(gone),
+            )
         )
     return found
 

@@ -1,6 +1,6 @@
 """The books of a batch: accounts as they become, and the rows that will say why."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -75,11 +75,14 @@ class Outcome:
 
 @dataclass(slots=True)
 class Books:
-    """What a batch works on: accounts and earlier movements, changed as it is decided. `holds`
-    has the open ones of accounts where one may have timed out, or all are to be ended."""
+    """What a batch works on: accounts and earlier movements, changed as it is decided; of what
+    is to be undone also what that undoes. `holds` has the open ones of accounts where one may have
+    timed out, or all are to be ended. `ends_after` knows the calendar: when validity ends that
+    begins at a moment and lasts for a period, `P6M`."""
 
     now: datetime
     accounts: Mapping[int, Funds]
+    ends_after: Callable[[datetime, str], datetime]
     past: Mapping[int, Past] = field(default_factory=dict)
     holds: Mapping[int, Sequence[Past]] = field(default_factory=dict)
     ceiling: int = CEILING_MINOR
@@ -92,6 +95,8 @@ class Books:
         """End a hold; what was not captured is free again."""
         if hold.amount < 0:
             funds.held -= hold.size
+        if hold.type is MovementType.USE and how is not HoldEnding.CAPTURED:
+            funds.uses -= 1
         funds.open_holds -= 1
         hold.ending, hold.captured = how, captured
         end = End(

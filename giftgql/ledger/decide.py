@@ -93,9 +93,11 @@ def _move(books: Books, order: Move) -> Outcome:
     if error is not None:
         return books.decline(order, order.type, order.amount, error)
     against = AGAINST[order.type]
+    if order.type is MovementType.USE:
+        funds.uses += 1
     if order.hold_for is None:
         books.post(funds, order.id, taken, against)
-        count(funds, order.type, taken)
+        count(books, funds, order.type, taken)
         return books.enter(funds, order, order.type, taken, against, asked=order.amount)
     until = books.now + order.hold_for
     if taken < 0:
@@ -117,9 +119,10 @@ def _why_not_move(books: Books, funds: Funds, order: Move, taken: int) -> ErrorC
         return ErrorCode.CONFLICT
     if amount > 0:
         return _why_not_add(books, funds, amount)
-    if error := _why_not_take(books, funds, -taken):
+    is_use = order.type is MovementType.USE
+    if error := _why_not_take(books, funds, -taken, is_use=is_use):
         return error
-    if funds.whole_only and order.type is MovementType.USE and -taken != funds.free:
+    if funds.whole_only and is_use and -taken != funds.free:
         return ErrorCode.PARTIAL_REDEMPTION_NOT_SUPPORTED
     return None
 
@@ -133,7 +136,7 @@ def _capture(books: Books, order: Capture) -> Outcome:
         return books.decline(order, hold.type, signed, error)
     against = _against(hold)
     books.post(funds, hold.id, signed, against)
-    count(funds, hold.type, signed)
+    count(books, funds, hold.type, signed)
     return books.end(funds, hold, HoldEnding.CAPTURED, size, order.by.caller)
 
 
@@ -177,23 +180,37 @@ def _why_not_end(hold: Past) -> ErrorCode | None:
 
 def _refund(books: Books, order: About, amount: int | None) -> Outcome:
     past, funds = books.past[order.movement_id], books.accounts[order.account_id]
-    left = past.moved - past.refunded
-    size = left if amount is None else amount
+    size = past.left if amount is None else amount
     signed = -size if past.amount > 0 else size
-    error = _why_not_refund(books, funds, order, amount, signed, left)
+    error = _why_not_refund(books, funds, order, amount, signed)
     if error is not None:
         return books.decline(order, MovementType.REFUND, signed, error)
     against = _against(past)
     books.post(funds, order.id, signed, against)
-    count(funds, past.root or past.type, signed, is_refund=True)
-    past.refunded += size
-    if past.type is MovementType.REFUND and (undone := books.past.get(past.about_id or 0)):
-        undone.refunded -= size
+    count(books, funds, past.root or past.type, signed, is_refund=True)
+    _undone(books, funds, past, size)
     return books.enter(funds, order, MovementType.REFUND, signed, against, about_id=past.id)
 
 
+def _undone(books: Books, funds: Funds, past: Past, size: int) -> None:
+    """Note how much of a movement is undone; of an undone refund, that it counts no longer.
+
+    A use that is wholly refunded is none. It is one again when that refund is undone, however
+    many the account may have: nothing is redeemed then that had not been before.
+    """
+    past.refunded += size
+    if past.type is MovementType.USE and past.left == 0:
+        funds.uses -= 1
+    if past.type is MovementType.REFUND:
+        assert past.about_id is not None
+        refunded = books.past[past.about_id]
+        if refunded.type is MovementType.USE and refunded.left == 0:
+            funds.uses += 1
+        refunded.refunded -= size
+
+
 def _why_not_refund(
-    books: Books, funds: Funds, order: About, amount: int | None, signed: int, left: int
+    books: Books, funds: Funds, order: About, amount: int | None, signed: int
 ) -> ErrorCode | None:
     past, size = books.past[order.movement_id], abs(signed)
     is_refund = past.type is MovementType.REFUND and past.root is not MovementType.REFUND
@@ -201,7 +218,7 @@ def _why_not_refund(
         return ErrorCode.CONFLICT
     if amount is not None and amount <= 0:
         return ErrorCode.INVALID_AMOUNT
-    if not 0 < size <= left:
+    if not 0 < size <= past.left:
         return ErrorCode.REFUND_EXCEEDS_CAPTURED
     return _why_not_add(books, funds, size) if signed > 0 else _why_not_take(books, funds, size)
 
@@ -210,7 +227,7 @@ def _undo(books: Books, order: Undo) -> Outcome:
     past = books.past[order.movement_id]
     if past.state is MovementState.HELD and past.ending is None:
         return _cancel(books, order)
-    if past.moved == past.refunded:
+    if past.left == 0:
         return Outcome(past=past)
     return _refund(books, order, None)
 
@@ -226,8 +243,8 @@ def _transfer(books: Books, order: Transfer) -> Outcome:
         return books.decline(order, MovementType.TRANSFER, size, error, account=target)
     source.posted -= size
     target.posted += size
-    count(source, MovementType.TRANSFER, -size)
-    count(target, MovementType.TRANSFER, size)
+    count(books, source, MovementType.TRANSFER, -size)
+    count(books, target, MovementType.TRANSFER, size)
     books.lines.append(Line(order.id, 0, source.id, target.id, size, source.currency, books.now))
     out = books.enter(source, order, MovementType.TRANSFER, -size, None, about_id=order.twin_id)
     there = Order(account_id=target.id, by=order.by._replace(code_id=None), id=order.twin_id)
@@ -267,7 +284,7 @@ def _off_the_books(
     """Take all that is free from the account."""
     taken, against = -funds.free, AGAINST[kind]
     books.post(funds, order.id, taken, against, at)
-    count(funds, kind, taken)
+    count(books, funds, kind, taken)
     return books.enter(funds, order, kind, taken, against)
 
 
@@ -293,20 +310,33 @@ def _why_not_add(books: Books, funds: Funds, amount: int) -> ErrorCode | None:
         return ErrorCode.CARD_EXPIRED
     if funds.posted + amount > books.ceiling:
         return ErrorCode.INVALID_AMOUNT
+    if funds.lifetime == 0 and funds.opens_with not in (None, amount):
+        return ErrorCode.INVALID_AMOUNT
     return None
 
 
 def _why_not_take(
-    books: Books, funds: Funds, amount: int, *, though_blocked: bool = False
+    books: Books,
+    funds: Funds,
+    amount: int,
+    *,
+    is_use: bool = False,
+    though_blocked: bool = False,
 ) -> ErrorCode | None:
+    """Why so much cannot be taken. When its funds are valid first and how often they may be used
+    stops uses only: staff may correct what was made too early or too rarely."""
     if funds.closed:
         return ErrorCode.CARD_DISABLED
     if funds.blocked and not though_blocked:
         return ErrorCode.CARD_BLOCKED
     if funds.is_expired(books.now):
         return ErrorCode.CARD_EXPIRED
+    if is_use and funds.valid_from is not None and funds.valid_from > books.now:
+        return ErrorCode.CARD_NOT_YET_VALID
     if funds.lifetime == 0:
         return ErrorCode.CARD_NOT_ACTIVATED
+    if is_use and funds.most_uses is not None and funds.uses >= funds.most_uses:
+        return ErrorCode.REDEMPTION_LIMIT_REACHED
     if not 0 < amount <= funds.free:
         return ErrorCode.INSUFFICIENT_FUNDS
     return None
@@ -329,9 +359,14 @@ def _against(past: Past) -> int:
     return past.against
 
 
-def count(funds: Funds, kind: MovementType, amount: int, *, is_refund: bool = False) -> None:
-    """Keep posted = lifetime - redeemed - subtracted, of which the last has no counter."""
+def count(
+    books: Books, funds: Funds, kind: MovementType, amount: int, *, is_refund: bool = False
+) -> None:
+    """Keep posted = lifetime - redeemed - subtracted, of which the last has no counter. With
+    the first funds a validity begins that has no end yet."""
     if kind is MovementType.USE:
         funds.redeemed -= amount
     elif amount > 0 and kind is not MovementType.EXPIRE and not is_refund:
+        if funds.lifetime == 0 and funds.validity is not None and funds.valid_until is None:
+            funds.valid_until = books.ends_after(books.now, funds.validity)
         funds.lifetime += amount

@@ -2,7 +2,16 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, SmallInteger, and_, column, func
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Index,
+    SmallInteger,
+    and_,
+    column,
+    func,
+    text,
+)
 from sqlalchemy.orm import aliased
 from sqlmodel import Field, SQLModel, select
 
@@ -53,13 +62,22 @@ class Account(SQLModel, table=True):
 
     `posted` is on the books, `held` is reserved of it. `lifetime` is all that was ever added and
     `redeemed` what was used, net of refunds; what is left of their difference was subtracted.
-    Validity ends at `valid_until`, which is no longer within it. `revision` goes up with each
-    change of how the account can be reached.
+    Nothing is used before `valid_from`. Validity ends at `valid_until`, which is no longer within
+    it; where that is not set, it is once funds are first added, `validity` later: `P6M`. Those
+    are `opens_with`, and nothing else. `uses` are those that are held or have moved money, unless
+    they are wholly refunded; from `most_uses` of them on there are no more. `revision` goes up
+    with each change of how the account can be reached.
     """
 
     __table_args__ = (
         CheckConstraint("held >= 0 AND posted - held >= 0", name="available"),
         Index("ix_account_changed_in", "changed_in", "id"),
+        Index(
+            "ix_account_valid_until",
+            "valid_until",
+            sqlite_where=column("valid_until").is_not(None),
+            postgresql_where=column("valid_until").is_not(None),
+        ),
     )
 
     id: int = Field(primary_key=True, sa_type=BigId, sa_column_kwargs={"autoincrement": False})
@@ -71,7 +89,13 @@ class Account(SQLModel, table=True):
     blocked: bool = False
     closed: bool = False
     whole_only: bool = False
+    valid_from: datetime | None = Field(default=None, sa_type=UtcDateTime)
     valid_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    validity: str | None = Field(default=None, max_length=20)
+    opens_with: int | None = Field(default=None, sa_type=BigInteger)
+    # SQLite adds no column that must be filled without what fills it.
+    uses: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    most_uses: int | None = None
     # No open hold ends before this moment; it may be earlier than any does.
     next_hold_end: datetime | None = Field(default=None, sa_type=UtcDateTime)
     open_holds: int = 0
@@ -87,9 +111,10 @@ class Account(SQLModel, table=True):
 class Movement(SQLModel, table=True):
     """What was asked of an account and what came of it. Never changed.
 
-    `amount` is signed: what was moved or is held, of a declined one what was asked. `balance` is
-    what was available after it. `about_id` is the movement that it undoes, the hold that it
-    would have ended, or the other half of a transfer.
+    `amount` is signed: what was moved or is held, of a declined one what was asked. `price` is
+    what was paid for an addition, if that is not its amount, or given back of it by a refund.
+    `balance` is what was available after it. `about_id` is the movement that it undoes, the hold
+    that it would have ended, or the other half of a transfer.
     """
 
     __table_args__ = (
@@ -122,6 +147,7 @@ class Movement(SQLModel, table=True):
     amount: int = Field(sa_type=BigInteger)
     asked: int = Field(sa_type=BigInteger)
     balance: int = Field(sa_type=BigInteger)
+    price: int | None = Field(default=None, sa_type=BigInteger)
     against: int | None = Field(default=None, sa_type=SmallInteger)
     error: ErrorCode | None = Field(default=None, sa_type=enum_type(ErrorCode, length=40))
     hold_until: datetime | None = Field(default=None, sa_type=UtcDateTime)

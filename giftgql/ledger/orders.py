@@ -39,6 +39,11 @@ class Funds:
     next_hold_end: datetime | None = None
     open_holds: int = 0
     revision: int = 0
+    valid_from: datetime | None = None
+    validity: str | None = None
+    opens_with: int | None = None
+    uses: int = 0
+    most_uses: int | None = None
 
     @property
     def free(self) -> int:
@@ -60,14 +65,15 @@ class Funds:
 
     WRITTEN: ClassVar = (
         *("id", "posted", "held", "lifetime", "redeemed", "closed", "valid_until"),
-        *("next_hold_end", "open_holds", "due_at", "modified_at"),
+        *("next_hold_end", "open_holds", "uses", "due_at", "modified_at"),
     )
 
     def written(self, now: datetime) -> tuple[Any, ...]:
         """The values of the columns `WRITTEN`: all that a decision may change."""
         return (
             *(self.id, self.posted, self.held, self.lifetime, self.redeemed),
-            *(self.closed, self.valid_until, self.next_hold_end, self.open_holds, self.due_at, now),
+            *(self.closed, self.valid_until, self.next_hold_end, self.open_holds, self.uses),
+            *(self.due_at, now),
         )
 
 
@@ -96,6 +102,11 @@ class Past:
     @property
     def moved(self) -> int:
         return self.size if self.state is MovementState.POSTED else self.captured
+
+    @property
+    def left(self) -> int:
+        """What can still be refunded."""
+        return self.moved - self.refunded
 
 
 class By(NamedTuple):

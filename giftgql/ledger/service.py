@@ -6,7 +6,7 @@ from typing import Any
 from giftgql.errors import CurrencyMismatch, NotFound, Refusal
 from giftgql.ledger.books import Books, Outcome
 from giftgql.ledger.decide import decide_one, end_timed_out
-from giftgql.ledger.models import Account
+from giftgql.ledger.models import Account, MovementType
 from giftgql.ledger.orders import SERVER, Close, Extend, Funds, Order, Sweep
 from giftgql.requests import service as requests
 from giftgql.requests.service import Keys, Once
@@ -39,9 +39,28 @@ class Result:
 
 
 async def open_account(
-    tx: Transaction, account_id: int, currency: str, *, valid_until: datetime | None
+    tx: Transaction,
+    account_id: int,
+    currency: str,
+    *,
+    valid_until: datetime | None = None,
+    valid_from: datetime | None = None,
+    validity: str | None = None,
+    opens_with: int | None = None,
+    most_uses: int | None = None,
+    whole_only: bool = False,
 ) -> Account:
-    account = Account(id=account_id, currency=currency, valid_until=valid_until, modified_at=tx.now)
+    account = Account(
+        id=account_id,
+        currency=currency,
+        whole_only=whole_only,
+        valid_from=valid_from,
+        valid_until=valid_until,
+        validity=validity,
+        opens_with=opens_with,
+        most_uses=most_uses,
+        modified_at=tx.now,
+    )
     await tx.ledger.add(account)
     return account
 
@@ -126,7 +145,8 @@ async def post_one(tx: Transaction, order: Order) -> Outcome:
 
 
 async def _books(tx: Transaction, accounts: dict[int, Funds], orders: Sequence[Order]) -> Books:
-    """The accounts, and of earlier movements those that these orders depend on."""
+    """The accounts, and of earlier movements those that these orders depend on: of what is to
+    be undone also what that undoes."""
     about = {order.about for order in orders if order.about is not None}
     with_holds = {order.account_id for order in orders if isinstance(order, Close)}
     with_holds |= {
@@ -135,11 +155,14 @@ async def _books(tx: Transaction, accounts: dict[int, Funds], orders: Sequence[O
         if funds.next_hold_end is not None and funds.next_hold_end <= tx.now
     }
     past = {each.id: each for each in await tx.ledger.past(about)} if about else {}
+    refunded = {e.about_id for e in past.values() if e.type is MovementType.REFUND and e.about_id}
+    if more := refunded - past.keys():
+        past |= {each.id: each for each in await tx.ledger.past(more)}
     holds: dict[int, list[Any]] = {account_id: [] for account_id in with_holds}
     for hold in await tx.ledger.open_holds(with_holds) if with_holds else ():
         # One object each: what ends a hold ends it for all who look at it.
         holds[hold.account_id].append(past.get(hold.id, hold))
-    return Books(tx.now, accounts, past, holds, tx.settings.ceiling_minor)
+    return Books(tx.now, accounts, tx.end_after, past, holds, tx.settings.ceiling_minor)
 
 
 async def lock(tx: Transaction, account_id: int) -> Funds | None:

@@ -3,6 +3,7 @@
 A migration runs inside the transaction and the lock of whoever starts it, whole or not at all.
 """
 
+from datetime import UTC, tzinfo
 from functools import cache
 from pathlib import Path
 
@@ -15,11 +16,12 @@ from sqlalchemy import Connection
 FOLDER = Path(__file__).parent
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the database to the newest form, within the connection's transaction."""
+def upgrade(connection: Connection, zone: tzinfo = UTC, *, to: str = "head") -> None:
+    """Bring the database to the newest form, within the connection's transaction. In the zone
+    the last day of funds ends."""
     config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    config.attributes |= {"connection": connection, "zone": zone}
+    command.upgrade(config, to)
 
 
 def current(connection: Connection) -> str | None:

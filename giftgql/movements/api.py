@@ -294,7 +294,7 @@ class MovementQuery:
             balance=Money(view.balance, found.currency),
             currency=found.currency,
             status=view.status,
-            expires_on=view.card.expires_on,
+            expires_on=view.expires_on,
         )
 
 

@@ -11,7 +11,6 @@ from sqlalchemy import (
     Subquery,
     and_,
     case,
-    extract,
     func,
     literal,
     null,
@@ -63,7 +62,7 @@ class Side(NamedTuple):
 
 
 class Owed(NamedTuple):
-    """What is owed on the cards of a group: of a month, or of a quarter hour since 1970."""
+    """What is owed on the cards of a group: of a quarter hour since 1970."""
 
     currency: str
     group: int | None
@@ -151,8 +150,9 @@ class ReportRepository:
         """What is owed to holders, by currency and by the number that stands for a group."""
         standing = _standing(now, until)
         owed = standing.c.balance - standing.c.due
-        rows = select(standing.c.currency, _number(group).label("of"), owed.label("owed"))
-        if group is not LiabilityGroup.CURRENCY:
+        number = _number(group, standing).label("of")
+        rows = select(standing.c.currency, number, owed.label("owed"))
+        if group is LiabilityGroup.ISSUE_MONTH:
             rows = rows.join(GiftCard, col(GiftCard.id) == standing.c.id)
         each = rows.where(owed != 0).subquery()
         query = select(each.c.currency, each.c.of, func.sum(each.c.owed), func.count())
@@ -215,14 +215,13 @@ class ReportRepository:
                 yield JournalLine._make(row)
 
 
-def _number(group: LiabilityGroup) -> ColumnElement[Any]:
-    """Months are counted from the year 0; no time zone cuts through a quarter hour."""
-    day = col(GiftCard.expires_on)
+def _number(group: LiabilityGroup, standing: Subquery) -> ColumnElement[Any]:
+    """No time zone cuts through a quarter hour; of validity it is the last one."""
     match group:
         case LiabilityGroup.CURRENCY:
             return null()
         case LiabilityGroup.EXPIRY_MONTH:
-            return extract("year", day) * 12 + extract("month", day) - 1
+            return (unix_seconds(standing.c.valid_until) - 1) // QUARTER_HOUR
         case LiabilityGroup.ISSUE_MONTH:
             return unix_seconds(col(GiftCard.created_at)) // QUARTER_HOUR
 
@@ -288,6 +287,7 @@ def _standing(now: datetime, until: datetime | None) -> Subquery:
     return accounts.with_only_columns(
         col(Account.id),
         col(Account.currency),
+        col(Account.valid_until),
         balance.label("balance"),
         case((is_due, balance - held), else_=0).label("due"),
     ).subquery()

@@ -149,7 +149,7 @@ async def liability_lines(
     """All lines of `liability`, by currency and month."""
     sums: dict[tuple[str, str | None], list[int]] = defaultdict(lambda: [0, 0])
     for each in await reading.reports.owed(reading.now, _end(reading, as_of), group):
-        total = sums[each.currency, _month(each.group, group, reading.settings.zone)]
+        total = sums[each.currency, _month(each.group, reading.settings.zone)]
         total[0] += each.amount
         total[1] += each.cards
     lines = [
@@ -265,13 +265,10 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
-def _month(number: int | None, group: LiabilityGroup, zone: ZoneInfo) -> str | None:
-    if number is None:
+def _month(quarter: int | None, zone: ZoneInfo) -> str | None:
+    if quarter is None:
         return None
-    if group is LiabilityGroup.ISSUE_MONTH:
-        made = datetime.fromtimestamp(number * QUARTER_HOUR, zone)
-        return f"{made:%Y-%m}"
-    return f"{number // 12:04}-{number % 12 + 1:02}"
+    return f"{datetime.fromtimestamp(quarter * QUARTER_HOUR, zone):%Y-%m}"
 
 
 def _account_name(account: int) -> str:

@@ -53,7 +53,6 @@ async def extend(tx: Transaction, card_id: int, reason: str, until: date | Durat
     if funds.valid_until is not None and funds.valid_until < valid_until:
         by = By(tx.caller.name, reason=reason)
         await ledger.extend(tx, Extend(account_id=card_id, by=by, valid_until=valid_until))
-        await cards.set_last_day(tx, card_id, last_day)
         await _record(tx, Event.CARD_EXTENDED, card_id, reason)
     return await cards.view(tx, card_id)
 
