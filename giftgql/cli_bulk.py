@@ -102,7 +102,13 @@ async def _done(store: "Store", import_id: int) -> "ImportFile":
 async def _watch(store: "Store", import_id: int) -> None:
     """Show how far an import is, at which rate, and how long it will take; on a terminal only."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     from giftgql.errors import Unavailable
     from giftgql.imports import service
@@ -145,9 +151,7 @@ def export_campaign(
 
     async def work(store: "Store") -> None:
         caller = service.THE_OPERATOR
-        await _write(
-            await service.campaign_codes(store, caller, campaign_id, with_pins=pins), out
-        )
+        await _write(await service.campaign_codes(store, caller, campaign_id, with_pins=pins), out)
 
     with_store(work)
 
@@ -162,8 +166,8 @@ def export_cards(
     out: Out = None,
 ) -> None:
     """Export cards and what is on them; their codes in clear."""
+    from giftgql.cards.criteria import Criteria
     from giftgql.cards.models import CardStatus
-    from giftgql.cards.repository import Criteria
     from giftgql.exports import service
 
     if status is not None and status not in CardStatus.__members__:

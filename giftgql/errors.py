@@ -190,9 +190,24 @@ class MemberMismatch(Refusal):
 class PastExpiration(Refusal):
     code = ErrorCode.PAST_EXPIRATION
 
-    def __init__(self, field: str) -> None:
-        super().__init__(f"{field} lies in the past.")
+    def __init__(self, field: str, what: str = "lies in the past") -> None:
+        super().__init__(f"{field} {what}.")
         self.field = field
+
+
+class CodeSpaceExhausted(Refusal):
+    """`possible` codes, of which one in a million may be a card's: `most` cards in all."""
+
+    code = ErrorCode.CODE_SPACE_EXHAUSTED
+    field = "codeConfig"
+
+    def __init__(self, *, possible: int, most: int) -> None:
+        super().__init__(
+            f"Codes of this form: {possible:,} are possible, too few to be safe from guessing for "
+            f"more than {most:,} cards.",
+            possible=possible,
+            most=most,
+        )
 
 
 class Conflict(Refusal):
@@ -264,10 +279,10 @@ class PinRequired(Refusal):
 
 class CvvRequired(Refusal):
     code = ErrorCode.CVV_REQUIRED
-    field = "cvv"
 
-    def __init__(self) -> None:
+    def __init__(self, field: str = "cvv") -> None:
         super().__init__("This card can be used only together with its CVV.")
+        self.field = field
 
 
 class AmbiguousCode(Refusal):

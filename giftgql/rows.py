@@ -92,6 +92,23 @@ _LOCK = (
 )
 
 
+async def reserve_ids(session: AsyncSession, model: type[SQLModel], many: int) -> Sequence[int]:
+    """So many ids of a model that nobody else will get, whatever becomes of the transaction on
+    PostgreSQL; those of one that is rolled back are given out again on SQLite."""
+    table, driver = _table(model), await _driver(session)
+    if isinstance(driver, OneHopConnection):
+        known = "SELECT max(seq) FROM sqlite_sequence WHERE name = ?"
+        [(last,)] = await driver.run(known, (table.name,))
+        if last is None:
+            last = 0
+            await driver.run("INSERT INTO sqlite_sequence VALUES (?, 0)", (table.name,))
+        move = "UPDATE sqlite_sequence SET seq = ? WHERE name = ?"
+        await driver.run(move, (last + many, table.name))
+        return range(last + 1, last + many + 1)
+    query = "SELECT nextval(pg_get_serial_sequence($1, 'id')) FROM generate_series(1, $2::int)"
+    return [row[0] for row in await driver.fetch(query, table.name, many)]
+
+
 @dataclass(frozen=True, slots=True)
 class Joined:
     """Columns of the row whose `id` is in a column of another one."""

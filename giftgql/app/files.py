@@ -16,15 +16,15 @@ from starlette.responses import Response, StreamingResponse
 
 from giftgql.app.bodies import media_type_of
 from giftgql.app.responses import failure, json_response
+from giftgql.cards.criteria import Criteria as CardCriteria
 from giftgql.cards.models import CardStatus
-from giftgql.cards.repository import Criteria as CardCriteria
 from giftgql.errors import ErrorCode, InvalidInput, NotFound, Refusal
 from giftgql.exports import service as exports
 from giftgql.exports.service import Export
 from giftgql.imports import service as imports
 from giftgql.imports.models import ImportKind
 from giftgql.ledger.models import MovementType
-from giftgql.movements.repository import Criteria as TransCriteria
+from giftgql.movements.criteria import Criteria as TransCriteria
 from giftgql.permissions import Caller, Permission
 from giftgql.spreadsheets import csv_bytes
 from giftgql.store import Store

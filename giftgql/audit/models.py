@@ -13,6 +13,8 @@ class Event(Described):
     CARD_UNBLOCKED = "CARD_UNBLOCKED", "A card was unblocked."
     CARD_DISABLED = "CARD_DISABLED", "A card was disabled for good."
     CARD_EXTENDED = "CARD_EXTENDED", "The validity of a card's funds was extended."
+    CARD_REMOVED = "CARD_REMOVED", "A card that was never used was removed."
+    CODES_EXPORTED = "CODES_EXPORTED", "Cards, codes or transactions were exported."
     SECRET_UNLOCKED = "SECRET_UNLOCKED", "Wrong tries of a card's PINs and CVVs were forgotten."
 
 

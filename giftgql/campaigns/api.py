@@ -282,9 +282,7 @@ class CampaignMutation:
             extended = await service.extend(tx, campaign_id(campaign.id), more)
         return GiftCardCampaign.of(extended)
 
-    @mutation(
-        requires=Permission.MANAGE_CAMPAIGNS, description="Stop making cards, until resumed."
-    )
+    @mutation(requires=Permission.MANAGE_CAMPAIGNS, description="Stop making cards, until resumed.")
     async def giftcard_campaign_pause(
         self, info: Info, campaign: Annotated[GiftcardCampaignPauseInput, argument("Which.")]
     ) -> GiftCardCampaign | None:

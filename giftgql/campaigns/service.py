@@ -79,9 +79,7 @@ async def extend(tx: Transaction, campaign_id: int, more: int) -> Campaign:
     config(campaign).require_room(in_space + more, campaign.code_type)
     is_paused = campaign.status is CampaignStatus.PAUSED
     status = CampaignStatus.PAUSED if is_paused else CampaignStatus.IN_PROGRESS
-    await tx.campaigns.update(
-        campaign, {"count": count, "status": status, "modified_at": tx.now}
-    )
+    await tx.campaigns.update(campaign, {"count": count, "status": status, "modified_at": tx.now})
     if not is_paused:
         await jobs.add(tx, JOB, campaign_id)
     return campaign

@@ -8,9 +8,9 @@ import strawberry
 
 from giftgql import codes
 from giftgql.cards import service
+from giftgql.cards.criteria import Criteria
 from giftgql.cards.inputs import GiftcardAddInput, GiftcardEditInput
 from giftgql.cards.models import CardStatus, CodeEnding
-from giftgql.cards.repository import Criteria
 from giftgql.cards.views import CardView
 from giftgql.cards.visibility import SeenCode, usable_by
 from giftgql.codes import CodeType
@@ -95,6 +95,23 @@ class GiftCard:
     metadata: JSONObject | None = strawberry.field(
         description="The retailer's own facts; null for the member."
     )
+    product_id: strawberry.ID | None = strawberry.field(description="The product it was sold as.")
+    pool_id: strawberry.ID | None = strawberry.field(description="The pool it belongs to.")
+    campaign_id: strawberry.ID | None = strawberry.field(
+        description="The campaign it was made for."
+    )
+    purchased_on: date | None = strawberry.field(
+        description="The day on which it was sold, given away or published."
+    )
+    point_of_contact: str | None = strawberry.field(
+        description="Where it was sold, as its import said; null for the member."
+    )
+    recipient: JSONObject | None = strawberry.field(
+        description="Whom it is for who is no member: `name`, `email`; null for the member."
+    )
+    removed: bool = strawberry.field(
+        description="Whether it was removed; such cards come in a synchronisation only."
+    )
     created_at: datetime = strawberry.field(description="When the card was made, UTC.")
     modified_at: datetime = strawberry.field(description="When it last changed, UTC.")
     codes: list[Code] = strawberry.field(
@@ -134,6 +151,13 @@ class GiftCard:
             expires_on=view.expires_on,
             note=card.note if is_staff else None,
             metadata=None if details is None else JSONObject(details),
+            product_id=_id(card.product_id),
+            pool_id=_id(card.pool_id),
+            campaign_id=_id(card.campaign_id),
+            purchased_on=card.purchased_on,
+            point_of_contact=card.point_of_contact if is_staff else None,
+            recipient=JSONObject(card.recipient) if card.recipient and is_staff else None,
+            removed=card.removed_at is not None,
             created_at=card.created_at,
             modified_at=account.modified_at,
             codes=[Code.of(code) for code in view.codes],
@@ -168,11 +192,15 @@ class CardQuery:
         expires_before: Annotated[
             date | None, argument("Cards whose funds' last day is before this one.")
         ] = None,
+        product_id: Annotated[strawberry.ID | None, argument("Sold as this product.")] = None,
+        pool_id: Annotated[strawberry.ID | None, argument("Of this pool.")] = None,
+        campaign_id: Annotated[strawberry.ID | None, argument("Of this campaign.")] = None,
         first: First = 100,
         skip: Skip = 0,
         since: Since = None,
     ) -> Results[GiftCard] | None:
-        filters = (id, member_id, status, last_four, expires_before, since)
+        of = (product_id, pool_id, campaign_id)
+        filters = (id, member_id, status, last_four, expires_before, since, *of)
         if code is not None:
             if any(each is not None for each in filters):
                 raise InvalidInput("code", "goes with codeType only")
@@ -181,8 +209,10 @@ class CardQuery:
         if code_type is not None:
             raise InvalidInput("codeType", "needs code")
         criteria = Criteria(
-            # No card has the id 0, so what can be no id finds nothing.
-            card_id=None if id is None else record_id(id) or 0,
+            card_id=_known(id),
+            product_id=_known(product_id),
+            pool_id=_known(pool_id),
+            campaign_id=_known(campaign_id),
             member_id=None if member_id is None else read_member_id(member_id),
             status=status,
             last_four=None if last_four is None else text(last_four, "lastFour", 4).upper(),
@@ -247,6 +277,15 @@ async def _found(
         )
     page = Page(views[skip : skip + first], len(views) > skip + first)
     return _results(info, page, asked)
+
+
+def _known(given: strawberry.ID | None) -> int | None:
+    """What can be no id finds nothing: no record has the id 0."""
+    return None if given is None else record_id(given) or 0
+
+
+def _id(number: int | None) -> strawberry.ID | None:
+    return None if number is None else strawberry.ID(str(number))
 
 
 def _start_of(context: Context, day: date | None) -> datetime | None:

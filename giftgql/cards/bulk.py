@@ -10,9 +10,9 @@ from datetime import date, datetime
 from typing import Any
 
 from giftgql.codes import CodeText, CodeType
+from giftgql.errors import ErrorCode
 from giftgql.ledger import service as ledger
-from giftgql.ledger.orders import Funds, Move
-from giftgql.ledger.service import Opening
+from giftgql.ledger.orders import Funds, Move, Opening
 from giftgql.store import Transaction
 from giftgql.vault import Vault
 
@@ -107,28 +107,28 @@ async def unknown(tx: Transaction, cards: Sequence[Prepared]) -> list[Prepared]:
     return fresh
 
 
-async def add(tx: Transaction, cards: Sequence[Prepared]) -> None:
-    """Write cards whose codes are new: a code that is not is the end of the transaction."""
+async def add(tx: Transaction, cards: Sequence[Prepared]) -> list[ErrorCode | None]:
+    """Write cards whose codes are new; of each why it was not, where the rules of money decline
+    its first movement. A code that is not new is the end of the transaction."""
     openings = []
     for each in cards:
         each.new.funds.id = each.card_id
         for move in each.new.moves:
             move.account_id = each.card_id
-        openings.append(Opening(each.new.funds, each.new.moves, is_blocked=each.new.is_blocked))
-    pins = [each for each in cards if each.pin is not None]
-    printed = [
-        (each.code_id, *each.printed_pin) for each in pins if each.printed_pin is not None
-    ]
-    await ledger.open_many(
+        openings.append(Opening(each.new.funds, each.new.moves, blocked=each.new.is_blocked))
+    opened = ledger.opened(tx, openings)
+    good = [each for each, of in zip(cards, opened, strict=True) if of.error is None]
+    pins = [each for each in good if each.pin is not None]
+    printed = [(each.code_id, *each.printed_pin) for each in pins if each.printed_pin]
+    await ledger.open_these(
         tx,
-        openings,
-        before=[tx.cards.cards_to_add(CARD, [each.card(tx.now) for each in cards])],
-        after=[
-            tx.cards.codes_to_add(CODE, [each.code(tx.now) for each in cards]),
-            tx.cards.quick_pins([(each.code_id,) for each in pins]),
-            tx.cards.printed_pins(printed),
-        ],
+        [of for of in opened if of.error is None],
+        tx.cards.cards_to_add(CARD, [each.card(tx.now) for each in good]),
+        tx.cards.codes_to_add(CODE, [each.code(tx.now) for each in good]),
+        tx.cards.quick_pins_to_add([(each.code_id,) for each in pins]),
+        tx.cards.printed_pins_to_add(printed),
     )
+    return [of.error for of in opened]
 
 
 def _prepared(vault: Vault, new: NewCard, card_id: int, code_id: int) -> Prepared:

@@ -8,7 +8,7 @@ import strawberry
 
 from giftgql import codes
 from giftgql.cards.service import CardChange, NewCard, NewCode
-from giftgql.codes import CodeType
+from giftgql.codes import CodeText, CodeType
 from giftgql.errors import InvalidInput, NotFound
 from giftgql.members.api import read_member_id
 from giftgql.money import is_currency
@@ -23,9 +23,9 @@ from giftgql.values import (
     secret_input,
     text,
 )
-from giftgql.vault import Vault, valid_pin
+from giftgql.vault import Vault, valid_cvv, valid_pin
 
-_NOT_FINGERPRINTED = frozenset({"physical_pin", "idempotency_key"})
+_NOT_FINGERPRINTED = frozenset({"physical_pin", "physical_cvv", "idempotency_key"})
 
 
 @strawberry.input
@@ -36,6 +36,10 @@ class CodesInput:
     )
     physical_pin: str | None = optional(
         "The printed code's scratch-off PIN, 4 to 12 digits. It is never given out again."
+    )
+    physical_cvv: str | None = optional(
+        "The printed code's CVV, 3 to 8 digits, which every payment with the card will need. It is "
+        "never given out. `CVV_REQUIRED` where a code that needs its CVV is replaced without one."
     )
     physical_expires_on: date | None = optional("Last day of the printed code.")
     add_personal_code: bool = strawberry.field(
@@ -65,9 +69,11 @@ class CodesInput:
         printed, external = given(self.physical_code), given(self.external_code)
         personal = self.add_personal_code or None
         pin, printed_until = given(self.physical_pin), given(self.physical_expires_on)
+        cvv = given(self.physical_cvv)
         personal_until = given(self.personal_expires_on)
         external_until = given(self.external_expires_on)
         _refuse_alone(pin, "physicalPin", printed, "physicalCode")
+        _refuse_alone(cvv, "physicalCvv", printed, "physicalCode")
         _refuse_alone(printed_until, "physicalExpiresOn", printed, "physicalCode")
         _refuse_alone(personal_until, "personalExpiresOn", personal, "addPersonalCode")
         _refuse_alone(external_until, "externalExpiresOn", external, "externalCode")
@@ -80,11 +86,7 @@ class CodesInput:
             new.append(NewCode(CodeType.EXTERNAL, "externalCode", code, expires_on=external_until))
         if printed is not None:
             code = codes.to_store(printed, "physicalCode")
-            verifier = None
-            if pin is not None:
-                valid_pin(pin, "physicalPin")
-                verifier = await vault.hash_pin(CodeType.PHYSICAL, code, pin)
-            new.append(NewCode(CodeType.PHYSICAL, "physicalCode", code, verifier, printed_until))
+            new.append(await _printed(vault, code, pin, cvv, printed_until))
         return new
 
     def owner(self) -> str | None:
@@ -127,8 +129,7 @@ class GiftcardAddInput(CodesInput):
             currency=currency,
             member_id=owner,
             expires_on=given(self.expires_on),
-            note=facts.get("note"),
-            details=facts.get("details"),
+            facts=facts,
             request=request,
         )
 
@@ -176,6 +177,24 @@ class GiftcardEditInput(CodesInput):
             CodeType.DIGITAL: (self.revoke_digital_code, "revokeDigitalCode"),
         }
         return {kind: field for kind, (is_asked, field) in asked.items() if is_asked}
+
+
+async def _printed(
+    vault: Vault, code: CodeText, pin: str | None, cvv: str | None, until: date | None
+) -> NewCode:
+    kind = CodeType.PHYSICAL
+    if pin is not None:
+        valid_pin(pin, "physicalPin")
+    if cvv is not None:
+        valid_cvv(cvv, "physicalCvv")
+    return NewCode(
+        kind,
+        "physicalCode",
+        code,
+        None if pin is None else await vault.hash_pin(kind, code, pin),
+        until,
+        None if cvv is None else await vault.harden_cvv(kind, code, cvv),
+    )
 
 
 def _refuse_alone(value: object, source: str, needed: object, needed_source: str) -> None:

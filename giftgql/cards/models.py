@@ -1,7 +1,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Index, column
+from sqlalchemy import JSON, CheckConstraint, Index, column, text
 from sqlmodel import Field, SQLModel
 
 from giftgql.codes import CodeType
@@ -22,6 +22,16 @@ class CardStatus(Described):
 class CodeEnding(Described):
     REVOKED = "REVOKED", "Ended without a successor."
     REPLACED = "REPLACED", "Ended by a new code of the same type."
+    REMOVED = "REMOVED", "Its card was removed."
+
+
+_FREE = ("pool", "campaign")
+
+
+def _index_of(name: str, other: str, condition: str) -> Index:
+    """An index of the cards that belong to another record, and perhaps fulfil a condition."""
+    where = text(f"{condition}{other}_id IS NOT NULL")
+    return Index(name, f"{other}_id", "id", sqlite_where=where, postgresql_where=where)
 
 
 class GiftCard(SQLModel, table=True):
@@ -29,7 +39,14 @@ class GiftCard(SQLModel, table=True):
     it, stand on the ledger's account of the same id."""
 
     __tablename__ = "gift_card"
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (
+        *(
+            _index_of(f"ix_gift_card_{each}_id", each, "")
+            for each in ("product", "pool", "campaign")
+        ),
+        *(_index_of(f"ix_gift_card_free_of_{each}", each, "is_free AND ") for each in _FREE),
+        {"sqlite_autoincrement": True},
+    )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
     member_id: str | None = Field(default=None, foreign_key="member.id", index=True, max_length=64)
@@ -37,7 +54,16 @@ class GiftCard(SQLModel, table=True):
     note: str | None = Field(default=None, max_length=1000)
     # "metadata" is taken by SQLAlchemy.
     details: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    product_id: int | None = Field(default=None, foreign_key="product.id", sa_type=BigId)
+    pool_id: int | None = Field(default=None, foreign_key="pool.id", sa_type=BigId)
+    campaign_id: int | None = Field(default=None, foreign_key="campaign.id", sa_type=BigId)
+    purchased_on: date | None = None
+    point_of_contact: str | None = Field(default=None, max_length=100)
+    recipient: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    # May be sold or published as it is. What a till sells meanwhile is found out when it is met.
+    is_free: bool = False
     created_at: datetime = Field(sa_type=UtcDateTime)
+    removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class Code(SQLModel, table=True):
@@ -66,10 +92,41 @@ class Code(SQLModel, table=True):
     last_four: str = Field(max_length=4, index=True)
     pin_verifier: str | None = Field(default=None, max_length=200, repr=False)
     cvv_verifier: str | None = Field(default=None, max_length=200, repr=False)
+    # Online funds are taken only with the PIN; on any channel only with the CVV.
+    needs_pin: bool = False
+    needs_cvv: bool = False
     expires_on: date | None = None
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     ending: CodeEnding | None = Field(default=None, sa_type=enum_type(CodeEnding))
+
+
+class QuickPin(SQLModel, table=True):
+    """A code whose PIN came in bulk and is to be hardened."""
+
+    __tablename__ = "quick_pin"
+
+    code_id: int = Field(
+        foreign_key="code.id",
+        primary_key=True,
+        sa_type=BigId,
+        sa_column_kwargs={"autoincrement": False},
+    )
+
+
+class PrintedPin(SQLModel, table=True):
+    """A PIN that the server made and that is to be given out once, sealed until then."""
+
+    __tablename__ = "printed_pin"
+
+    code_id: int = Field(
+        foreign_key="code.id",
+        primary_key=True,
+        sa_type=BigId,
+        sa_column_kwargs={"autoincrement": False},
+    )
+    ciphertext: bytes = Field(repr=False)
+    cipher_key: int = Field(index=True)
 
 
 def shown_status(account: Account, now: datetime) -> CardStatus:

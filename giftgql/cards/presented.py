@@ -12,8 +12,9 @@ from giftgql.store import Reading, Transaction
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A live code, or a card by its id. `revision` is the account's at this moment; `cvv_code` is
-    the code that the CVV belongs to, where that is another one of the card."""
+    """A live code, or a card by its id. `revision` is the account's at this moment; `needs_pin`
+    says that funds are taken online only with the PIN, `needs_cvv` nowhere without the CVV;
+    `cvv_code` is the code that the CVV belongs to, where that is another one of the card."""
 
     card_id: int
     currency: str
@@ -23,15 +24,19 @@ class Presented:
     expires_on: date | None = None
     pin_verifier: str | None = field(default=None, repr=False)
     cvv_verifier: str | None = field(default=None, repr=False)
+    needs_pin: bool = False
+    needs_cvv: bool = False
     cvv_code: CodeText | None = None
 
 
 async def with_cvv(reading: Reading, presented: Presented) -> Presented:
-    """With the CVV of the card, whichever of its codes was presented: it guards every payment."""
+    """With the CVV that the card needs, whichever of its codes was presented: it guards every
+    payment."""
     code = await reading.together(_cvv_codes, presented.card_id)
     if code is None or code.id == presented.code_id:
         return presented
-    return replace(presented, cvv_verifier=code.cvv_verifier, cvv_code=unseal(reading, code))
+    cvv_code = unseal(reading, code)
+    return replace(presented, cvv_verifier=code.cvv_verifier, needs_cvv=True, cvv_code=cvv_code)
 
 
 async def resolve(reading: Reading, code: CodeText, kinds: Iterable[CodeType]) -> list[Presented]:
@@ -42,6 +47,12 @@ async def resolve(reading: Reading, code: CodeText, kinds: Iterable[CodeType]) -
     else:
         found = list(await _by_fingerprints(reading, prints)) if prints else []
     return [each for each in found if each is not None]
+
+
+async def is_there(reading: Reading, card_id: int) -> bool:
+    """Whether there is such a card that was not removed."""
+    found = await reading.cards.by_ids([card_id])
+    return bool(found) and found[0].removed_at is None
 
 
 async def set_verifiers(
@@ -62,8 +73,9 @@ async def _by_fingerprints(reading: Reading, prints: Sequence[bytes]) -> Sequenc
     found = {}
     for print_, ended_at, code_id, card_id, kind, *rest in await reading.cards.presented(prints):
         if ended_at is None:
-            last_day, pin, cvv, currency, revision = rest
+            last_day, pin, cvv, needs_pin, needs_cvv, currency, revision = rest
             found[print_] = Presented(
-                card_id, currency, revision, code_id, CodeType[kind], last_day, pin, cvv
+                *(card_id, currency, revision, code_id, CodeType[kind], last_day, pin, cvv),
+                *(needs_pin, needs_cvv),
             )
     return [found.get(print_) for print_ in prints]

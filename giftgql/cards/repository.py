@@ -1,36 +1,32 @@
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, false, func, or_, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, false, func, or_, update
+from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from giftgql.cards.models import CardStatus, Code, CodeEnding, GiftCard
+from giftgql.cards.criteria import Criteria, Sums
+from giftgql.cards.models import CardStatus, Code, CodeEnding, GiftCard, PrintedPin, QuickPin
 from giftgql.codes import CodeType
 from giftgql.ledger.models import Account
 from giftgql.paging import Cut
-from giftgql.rows import Joined, Rows, insert_unless_there, page_query, rows_by
-
-
-@dataclass(frozen=True)
-class Criteria:
-    """What a list of cards is narrowed to; None narrows nothing. `last_four` is of a live code
-    of one of `kinds`; `valid_until` is when validity has ended at the latest."""
-
-    card_id: int | None = None
-    member_id: str | None = None
-    status: CardStatus | None = None
-    last_four: str | None = None
-    kinds: Collection[CodeType] = ()
-    valid_until: datetime | None = None
-
+from giftgql.rows import (
+    Columns,
+    Joined,
+    Rows,
+    Write,
+    insert_unless_there,
+    page_query,
+    reserve_ids,
+    rows_by,
+)
 
 PRESENTED = (
     *("fingerprint", "ended_at", "id", "card_id", "kind", "expires_on"),
-    *("pin_verifier", "cvv_verifier"),
+    *("pin_verifier", "cvv_verifier", "needs_pin", "needs_cvv"),
 )
 
 
@@ -72,12 +68,21 @@ class CardRepository:
     async def page(
         self, cut: Cut, criteria: Criteria, now: datetime
     ) -> Sequence[tuple[GiftCard, Account]]:
-        """One row more than the page shows."""
+        """One row more than the page shows; removed cards only in a synchronisation."""
         query = select(GiftCard, Account).join(Account, col(Account.id) == GiftCard.id)
-        if criteria.card_id is not None:
-            query = query.where(GiftCard.id == criteria.card_id)
-        if criteria.member_id is not None:
-            query = query.where(GiftCard.member_id == criteria.member_id)
+        for column, wanted in (
+            (GiftCard.id, criteria.card_id),
+            (GiftCard.member_id, criteria.member_id),
+            (GiftCard.product_id, criteria.product_id),
+            (GiftCard.pool_id, criteria.pool_id),
+            (GiftCard.campaign_id, criteria.campaign_id),
+        ):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        if criteria.after_id is not None:
+            query = query.where(col(GiftCard.id) > criteria.after_id)
+        if cut.window is None:
+            query = query.where(col(GiftCard.removed_at).is_(None))
         if criteria.valid_until is not None:
             query = query.where(col(Account.valid_until) <= criteria.valid_until)
         if criteria.last_four is not None:
@@ -100,7 +105,7 @@ class CardRepository:
         )
         ranked = (
             select(GiftCard, place.label("place"))
-            .where(col(GiftCard.member_id).in_(member_ids))
+            .where(col(GiftCard.member_id).in_(member_ids), col(GiftCard.removed_at).is_(None))
             .subquery()
         )
         card = aliased(GiftCard, ranked)
@@ -113,13 +118,10 @@ class CardRepository:
         return (await self.session.exec(query)).all()
 
     async def codes_with_cvv(self, card_ids: Collection[int]) -> Sequence[Code]:
-        """The live codes of these cards that have a CVV."""
-        query = select(Code).where(
-            col(Code.card_id).in_(card_ids),
-            col(Code.cvv_verifier).is_not(None),
-            col(Code.ended_at).is_(None),
-        )
-        return (await self.session.exec(query)).all()
+        """The codes of these cards whose CVV every payment needs, the newest last. One that has
+        been revoked counts as well: its CVV goes on to guard the card."""
+        query = select(Code).where(col(Code.card_id).in_(card_ids), col(Code.needs_cvv))
+        return (await self.session.exec(query.order_by(col(Code.id)))).all()
 
     async def ended_codes(self, card_ids: Collection[int], *, newest: int) -> Sequence[Code]:
         """The `newest` ended codes of each card, the one that ended last first."""
@@ -168,6 +170,12 @@ class CardRepository:
         live = (col(Code.id) == code_id) & col(Code.ended_at).is_(None)
         await self.session.exec(update(Code).where(live).values(ended_at=at, ending=ending))
 
+    async def forget_pins_of(self, card_id: int) -> None:
+        """Those of a card's codes that are to be hardened or printed."""
+        mine = select(Code.id).where(Code.card_id == card_id)
+        for model in (QuickPin, PrintedPin):
+            await self.session.exec(delete(model).where(col(model.code_id).in_(mine)))
+
     async def codes_sealed_otherwise(self, cipher_key: int, *, at_most: int) -> Sequence[Code]:
         """Codes sealed with any other key, locked against another rotation."""
         query = (
@@ -178,6 +186,136 @@ class CardRepository:
             .with_for_update()
         )
         return (await self.session.exec(query)).all()
+
+    # Many cards at once
+
+    async def reserve_ids(self, many: int) -> Sequence[int]:
+        return await reserve_ids(self.session, GiftCard, many)
+
+    async def reserve_code_ids(self, many: int) -> Sequence[int]:
+        return await reserve_ids(self.session, Code, many)
+
+    @staticmethod
+    def cards_to_add(columns: Columns, rows: Rows) -> Write:
+        return Write(GiftCard, columns, rows)
+
+    @staticmethod
+    def codes_to_add(columns: Columns, rows: Rows) -> Write:
+        return Write(Code, columns, rows)
+
+    @staticmethod
+    def quick_pins_to_add(rows: Rows) -> Write:
+        """Codes whose PINs are to be hardened."""
+        return Write(QuickPin, ("code_id",), rows)
+
+    @staticmethod
+    def printed_pins_to_add(rows: Rows) -> Write:
+        return Write(PrintedPin, ("code_id", "ciphertext", "cipher_key"), rows)
+
+    async def quick_pins(self, *, at_most: int) -> dict[int, str]:
+        """Verifiers to be hardened, by their codes' ids; None of a code that has no PIN now."""
+        query = (
+            select(QuickPin.code_id, Code.pin_verifier)
+            .join(Code, col(Code.id) == QuickPin.code_id)
+            .order_by(col(QuickPin.code_id))
+            .limit(at_most)
+        )
+        return {row[0]: row[1] or "" for row in (await self.session.exec(query)).all()}
+
+    async def forget_quick_pins(self, code_ids: Collection[int]) -> None:
+        done = col(QuickPin.code_id).in_(code_ids)
+        await self.session.exec(delete(QuickPin).where(done))
+
+    async def printed_codes(
+        self, campaign_id: int, kind: CodeType, *, after: int, at_most: int
+    ) -> Sequence[tuple[Code, datetime | None, PrintedPin | None]]:
+        """The live codes of a type of a campaign's cards after one, with the end of validity."""
+        query = (
+            select(Code, Account.valid_until, PrintedPin)
+            .join(GiftCard, col(GiftCard.id) == Code.card_id)
+            .join(Account, col(Account.id) == GiftCard.id)
+            .outerjoin(PrintedPin, col(PrintedPin.code_id) == Code.id)
+            .where(
+                GiftCard.campaign_id == campaign_id,
+                col(GiftCard.id) > after,
+                col(GiftCard.removed_at).is_(None),
+                Code.kind == kind,
+                col(Code.ended_at).is_(None),
+            )
+            .order_by(col(GiftCard.id))
+            .limit(at_most)
+        )
+        return (await self.session.exec(query)).all()
+
+    async def has_printed_pins(self, campaign_id: int) -> bool:
+        mine = _codes_of(campaign_id)
+        query = select(PrintedPin.code_id).where(col(PrintedPin.code_id).in_(mine)).limit(1)
+        return (await self.session.exec(query)).first() is not None
+
+    async def forget_printed_pins(self, campaign_id: int, *, up_to: int) -> None:
+        """Those of a campaign's cards up to an id."""
+        mine = _codes_of(campaign_id).where(col(GiftCard.id) <= up_to)
+        await self.session.exec(delete(PrintedPin).where(col(PrintedPin.code_id).in_(mine)))
+
+    # Cards that nobody has yet
+
+    async def lock_free(
+        self,
+        *,
+        pool_id: int | None,
+        campaign_id: int | None,
+        value: int | None,
+        skip_locked: bool,
+    ) -> tuple[GiftCard, Account] | None:
+        """The first card of a pool or campaign that is marked as free and not blocked, locked."""
+        query = (
+            select(GiftCard, Account)
+            .join(Account, col(Account.id) == GiftCard.id)
+            .where(col(GiftCard.is_free), ~col(Account.blocked))
+            .order_by(col(GiftCard.id))
+            .limit(1)
+            .with_for_update(skip_locked=skip_locked)
+            .execution_options(populate_existing=True)
+        )
+        if pool_id is not None:
+            query = query.where(GiftCard.pool_id == pool_id)
+        if campaign_id is not None:
+            query = query.where(GiftCard.campaign_id == campaign_id)
+        if value is not None:
+            query = query.where(Account.opens_with == value)
+        return (await self.session.exec(query)).first()
+
+    async def sums(self, column: str, ids: Collection[int], now: datetime) -> dict[int, Sums]:
+        """What all cards of each pool or campaign come to."""
+        of = getattr(GiftCard, column)
+        status = case(*((has_status(each, now), each.value) for each in CardStatus))
+        amounts = (Account.posted, Account.lifetime, Account.redeemed, Account.uses)
+        query = (
+            sql_select(of, status.label("status"), func.count(), *(func.sum(a) for a in amounts))
+            .select_from(GiftCard)
+            .join(Account, col(Account.id) == GiftCard.id)
+            .where(of.in_(ids), col(GiftCard.removed_at).is_(None))
+            .group_by(of, "status")
+        )
+        found = {each: Sums() for each in ids}
+        for owner, name, count, posted, lifetime, redeemed, uses in (
+            await self.session.exec(query)  # type: ignore[call-overload]
+        ).all():
+            sums = found[owner]
+            sums.by_status[CardStatus(name)] = count
+            sums.posted += int(posted)
+            sums.lifetime += int(lifetime)
+            sums.redeemed += int(redeemed)
+            sums.uses += int(uses)
+        return found
+
+
+def _codes_of(campaign_id: int) -> Any:
+    return (
+        select(Code.id)
+        .join(GiftCard, col(GiftCard.id) == Code.card_id)
+        .where(GiftCard.campaign_id == campaign_id)
+    )
 
 
 def has_status(status: CardStatus, now: datetime) -> ColumnElement[bool]:

@@ -5,13 +5,14 @@ from datetime import date
 from typing import Any
 
 from giftgql import codes
+from giftgql.cards.criteria import Criteria
 from giftgql.cards.models import Code, CodeEnding, GiftCard
-from giftgql.cards.repository import Criteria
 from giftgql.cards.views import CardView, ids, unseal, views
 from giftgql.cards.visibility import USE, usable_by
 from giftgql.codes import CodeText, CodeType
 from giftgql.errors import (
     CodeTaken,
+    CvvRequired,
     MemberMismatch,
     MemberNotFound,
     MemberRequired,
@@ -51,14 +52,15 @@ class NewCode:
 
 @dataclass(frozen=True)
 class NewCard:
-    """A card to be made, with at least one code."""
+    """A card to be made, with at least one code. Its funds are valid until `expires_on`, or for
+    `validity` from when there are any. `facts` are further columns of it."""
 
     codes: Sequence[NewCode]
     currency: str
     member_id: str | None = None
     expires_on: date | None = None
-    note: str | None = None
-    details: dict[str, Any] | None = None
+    validity: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
     request: Once | None = None
 
 
@@ -77,24 +79,34 @@ class CardChange:
 async def add(tx: Transaction, new: NewCard) -> CardView:
     """Make a card with its codes: balance zero, not activated. With a key, once."""
     if (done := await requests.claim(tx, new.request)) is not None:
-        return await _replayed(tx, done)
+        return await replayed(tx, done)
+    return await answered(tx, new.request, await make(tx, new))
+
+
+async def make(tx: Transaction, new: NewCard) -> int:
+    """Make a card with its codes, as a part of what this transaction does; returns its id."""
     _refuse_past(tx, new.expires_on, "expiresOn")
     if new.member_id is not None:
         await _require_member(tx, new.member_id)
-    card = GiftCard(
-        currency=new.currency,
-        member_id=new.member_id,
-        note=new.note,
-        details=new.details,
-        created_at=tx.now,
-    )
+    card = GiftCard(currency=new.currency, member_id=new.member_id, created_at=tx.now, **new.facts)
     card_id = await tx.cards.add(card)
-    account = await ledger.open_account(
-        tx, card_id, new.currency, valid_until=tx.end_of(new.expires_on)
+    valid_until = tx.end_of(new.expires_on)
+    await ledger.open_account(
+        tx, card_id, new.currency, valid_until=valid_until, validity=new.validity
     )
-    live = await _add_codes(tx, _sealed(tx, card, new.codes))
+    await _add_codes(tx, _sealed(tx, card, new.codes))
+    return card_id
+
+
+async def answered(tx: Transaction, request: Once | None, card_id: int) -> CardView:
+    """A card that this transaction has made or given out, with all its codes just set; keeps it
+    as the answer to the request."""
+    card = await tx.cards.get(card_id)
+    account = (await ledger.accounts(tx, [card_id]))[card_id]
+    assert card is not None
+    live = await tx.cards.live_codes([card_id])
     just_set = ids(live)
-    await requests.settle(tx, new.request, _outcome(card, account, live, just_set))
+    await requests.settle(tx, request, _outcome(card, account, live, just_set))
     return (await views(tx, [(card, account)], live=live, just_set=just_set))[0]
 
 
@@ -103,12 +115,13 @@ async def edit(tx: Transaction, change: CardChange, *, with_history: bool = Fals
     account is locked, so that no money moves through them from now on."""
     funds = await ledger.lock(tx, change.card_id)
     if (done := await requests.claim(tx, change.request)) is not None:
-        return await _replayed(tx, done, with_history=with_history)
+        return await replayed(tx, done, with_history=with_history)
     card = await tx.cards.get(change.card_id)
-    if funds is None or card is None:
+    if funds is None or card is None or card.removed_at is not None:
         raise NotFound("id", "gift card")
     owner = await _settled_owner(tx, card, change.member_id)
-    await tx.cards.update(card, {**change.facts, "member_id": owner})
+    is_free = card.is_free and owner is None
+    await tx.cards.update(card, {**change.facts, "member_id": owner, "is_free": is_free})
     new = _sealed(tx, card, change.codes)
     await _refuse_taken(tx, new)
     kept = await _end_codes(tx, funds.id, change)
@@ -232,6 +245,8 @@ def _sealed(tx: Transaction, card: GiftCard, new: Sequence[NewCode]) -> list[tup
             last_four=sealed.last_four,
             pin_verifier=each.pin_verifier,
             cvv_verifier=each.cvv_verifier,
+            needs_pin=each.kind is CodeType.PHYSICAL,
+            needs_cvv=each.cvv_verifier is not None,
             expires_on=each.expires_on,
             created_at=tx.now,
         )
@@ -259,7 +274,7 @@ async def _add_codes(tx: Transaction, new: Sequence[tuple[Code, str]]) -> list[C
 async def _end_codes(tx: Transaction, card_id: int, change: CardChange) -> list[Code]:
     """End the codes that are revoked or replaced; returns the live ones that stay."""
     live = {code.kind: code for code in await tx.cards.live_codes([card_id])}
-    added = {new.kind for new in change.codes}
+    added = {new.kind: new for new in change.codes}
     for kind, name in change.revoked.items():
         if kind not in live:
             raise NotFound(name, f"live {kind.value.lower()} code on the card")
@@ -267,8 +282,10 @@ async def _end_codes(tx: Transaction, card_id: int, change: CardChange) -> list[
         if kind in added or kind in change.revoked:
             assert code.id is not None
             ending = CodeEnding.REPLACED if kind in added else CodeEnding.REVOKED
+            if code.needs_cvv and kind in added and added[kind].cvv_verifier is None:
+                raise CvvRequired("physicalCvv")
             await tx.cards.end_code(code.id, ending, at=tx.now)
-    return [code for kind, code in live.items() if kind not in added | change.revoked.keys()]
+    return [code for kind, code in live.items() if kind not in added.keys() | change.revoked.keys()]
 
 
 async def _settled_owner(tx: Transaction, card: GiftCard, member_id: str | None) -> str | None:
@@ -291,7 +308,7 @@ def _refuse_past(tx: Transaction, expires_on: date | None, name: str) -> None:
         raise PastExpiration(name)
 
 
-async def _replayed(
+async def replayed(
     tx: Transaction, outcome: Mapping[str, Any], *, with_history: bool = False
 ) -> CardView:
     """The first answer again: card and codes as they were then, seen with today's rights."""

@@ -1,4 +1,4 @@
-"""Exports: cards, transactions and campaigns' codes as CSV, for printers, mailings and spreadsheets.
+"""Exports: cards, transactions and campaigns' codes as CSV, for printers, mailings, spreadsheets.
 
 - They are read in short pages while tills go on: what changes meanwhile is in one page or another.
 - Who takes codes needs `ExportGiftCardCodes`; without it they are masked. Each export is in the

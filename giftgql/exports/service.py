@@ -11,7 +11,8 @@ from giftgql.audit.models import Event
 from giftgql.campaigns import service as campaigns
 from giftgql.campaigns.models import Campaign
 from giftgql.cards import service as cards
-from giftgql.cards.repository import Criteria as CardCriteria
+from giftgql.cards import stock
+from giftgql.cards.criteria import Criteria as CardCriteria
 from giftgql.cards.views import CardView
 from giftgql.codes import CodeType
 from giftgql.errors import Conflict
@@ -19,7 +20,7 @@ from giftgql.jobs import service as jobs
 from giftgql.jobs.service import Lease, LeaseLost
 from giftgql.money import Money
 from giftgql.movements import service as movements
-from giftgql.movements.repository import Criteria as TransCriteria
+from giftgql.movements.criteria import Criteria as TransCriteria
 from giftgql.movements.service import Trans
 from giftgql.permissions import THE_SERVER, Caller, Permission
 from giftgql.spreadsheets import safe
@@ -94,7 +95,7 @@ async def _lease_of_pins(tx: Any, campaign: Campaign) -> Lease:
     assert campaign.id is not None
     if campaign.pin_length is None:
         raise Conflict("pins", "The campaign's cards have no PINs.")
-    if not await cards.has_printed_pins(tx, campaign.id):
+    if not await stock.has_pins_to_print(tx, campaign.id):
         raise Conflict("pins", "The campaign's PINs were given out; they are given out once.")
     await jobs.add(tx, _PINS, campaign.id)
     lease = await jobs.claim_of(tx, _PINS, campaign.id, secrets.token_hex(8))
@@ -111,8 +112,13 @@ async def _codes(
     after, last = 0, 0
     while True:
         async with store.read(caller) as reading:
-            found = await cards.codes_of_campaign(
-                reading, campaign.id, after=after, at_most=PAGE, with_pins=lease is not None
+            found = await stock.codes_to_print(
+                reading,
+                campaign.id,
+                campaign.code_type,
+                after=after,
+                at_most=PAGE,
+                with_pins=lease is not None,
             )
         if not found:
             break
@@ -133,7 +139,7 @@ async def _codes(
         ]
     if lease is not None:
         async with store.write(caller) as tx:
-            await cards.forget_printed_pins(tx, campaign.id, up_to=last)
+            await stock.forget_printed_pins(tx, campaign.id, up_to=last)
             await jobs.finish(tx, lease)
 
 

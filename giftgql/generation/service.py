@@ -3,12 +3,10 @@ import secrets
 import string
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 from giftgql.campaigns import service as campaigns
 from giftgql.campaigns.models import Campaign, CampaignStatus
-from giftgql.cards import bulk
-from giftgql.cards import service as cards
+from giftgql.cards import bulk, stock
 from giftgql.cards.bulk import NewCard, Prepared
 from giftgql.codes import CodeText
 from giftgql.jobs import service as jobs
@@ -25,6 +23,10 @@ PINS_PIECE = 64
 
 PINS = "pins"
 """The kind of the job that hardens PINs that came in bulk."""
+
+
+class NotMade(Exception):
+    """The rules of money decline what the campaign's cards are to begin with."""
 
 
 async def make_cards(store: Store, lease: Lease) -> bool:
@@ -48,7 +50,9 @@ async def make_cards(store: Store, lease: Lease) -> bool:
         if campaign.status is not CampaignStatus.IN_PROGRESS:
             raise LeaseLost
         fresh = await bulk.unknown(tx, ready)
-        await bulk.add(tx, fresh)
+        declined = [error for error in await bulk.add(tx, fresh) if error]
+        if declined:
+            raise NotMade(declined[0])
         await campaigns.count(tx, campaign, len(fresh))
         if campaign.pin_length is not None:
             await jobs.add(tx, PINS)
@@ -61,13 +65,13 @@ async def harden_pins(store: Store, lease: Lease) -> bool:
     It is done by the threads that set PINs, not by those that check them: tills do not wait.
     """
     async with store.read() as reading:
-        quick = await cards.quick_pins(reading, at_most=PINS_PIECE)
+        quick = await stock.quick_pins(reading, at_most=PINS_PIECE)
     if not quick:
         return False
     hardened = await asyncio.gather(*(store.vault.harden(each) for each in quick.values()))
     async with store.write() as tx:
         await jobs.hold(tx, lease)
-        await cards.harden(tx, quick, dict(zip(quick, hardened, strict=True)))
+        await stock.harden(tx, quick, dict(zip(quick, hardened, strict=True)))
     return True
 
 
@@ -77,7 +81,7 @@ def _funds(tx: Transaction, campaign: Campaign) -> Funds:
     return Funds(
         id=0,
         currency=campaign.currency,
-        valid_from=tx.end_of(starts_on - timedelta(days=1)) if starts_on else None,
+        valid_from=tx.start_of(starts_on) if starts_on else None,
         valid_until=tx.end_of(campaign.expires_on),
         validity=campaign.expires_after,
         opens_with=campaign.value,

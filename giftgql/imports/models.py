@@ -35,9 +35,7 @@ class ImportFile(SQLModel, table=True):
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
     kind: ImportKind = Field(sa_type=enum_type(ImportKind))
-    status: ImportStatus = Field(
-        default=ImportStatus.RECEIVING, sa_type=enum_type(ImportStatus)
-    )
+    status: ImportStatus = Field(default=ImportStatus.RECEIVING, sa_type=enum_type(ImportStatus))
     fingerprint: bytes | None = None
     size: int = Field(default=0, sa_type=BigInteger)
     rows: int | None = None

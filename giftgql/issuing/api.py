@@ -3,11 +3,11 @@ from typing import Annotated
 
 import strawberry
 
-from giftgql.campaigns.api import GiftCardCampaign, campaign_id
-from giftgql.cards import service as cards
+from giftgql.campaigns.api import GiftCardCampaign, campaign_id, campaigns_by_ids
+from giftgql.cards import stock
 from giftgql.cards.api import GiftCard
+from giftgql.cards.criteria import Sums
 from giftgql.cards.models import CardStatus
-from giftgql.cards.repository import Sums
 from giftgql.context import Context, Info
 from giftgql.errors import InvalidInput
 from giftgql.fields import extend, mutation
@@ -16,9 +16,10 @@ from giftgql.issuing.service import Issue, Publish
 from giftgql.members.api import email_address, read_member_id
 from giftgql.money import Money
 from giftgql.permissions import Permission
-from giftgql.pools.api import GiftCardPool
-from giftgql.products.api import product_id
+from giftgql.pools.api import GiftCardPool, pools_by_ids
+from giftgql.products.api import GiftCardProduct, product_id, products_by_ids
 from giftgql.requests.service import Once, once
+from giftgql.standing.api import StandingInput
 from giftgql.values import (
     JSONObject,
     argument,
@@ -121,6 +122,11 @@ class GiftcardPublishInput:
         )
 
 
+@secret_input("A card that was never used, to be removed, and why.")
+class GiftcardRemoveInput(StandingInput):
+    pass
+
+
 @strawberry.type
 class IssuingMutation:
     @mutation(
@@ -142,6 +148,19 @@ class IssuingMutation:
         return GiftCard.of(view, caller)
 
     @mutation(
+        requires=Permission.DISABLE_GIFT_CARD,
+        description="Remove a card that never had a movement, for good. Its codes are never used "
+        "again. `HAS_TRANSACTIONS` where it had one; then it can be disabled.",
+    )
+    async def giftcard_remove(
+        self, info: Info, giftcard: Annotated[GiftcardRemoveInput, argument("Which, and why.")]
+    ) -> GiftCard | None:
+        card_id, reason = giftcard.parsed()
+        async with info.context.write() as tx:
+            view = await service.remove(tx, card_id, reason)
+        return GiftCard.of(view, info.context.caller)
+
+    @mutation(
         requires=Permission.MANAGE_CAMPAIGNS,
         description="Give a member a card of a campaign that nobody has, activated. "
         "`POOL_EXHAUSTED` where there is none left.",
@@ -154,6 +173,26 @@ class IssuingMutation:
             view = await service.publish(tx, wanted)
         info.context.replayed |= view.is_replayed
         return GiftCard.of(view, info.context.caller)
+
+
+@extend(GiftCard, description="The product it was sold as; null for the member.")
+async def product(self: GiftCard, info: Info) -> GiftCardProduct | None:
+    is_shown = self.product_id is not None and info.context.caller.member_id is None
+    return await info.context.load(products_by_ids, int(self.product_id)) if is_shown else None
+
+
+@extend(GiftCard, description="The pool it belongs to. Null without `ManagePools`.")
+async def pool(self: GiftCard, info: Info) -> GiftCardPool | None:
+    if self.pool_id is None or not info.context.caller.may(Permission.MANAGE_POOLS):
+        return None
+    return await info.context.load(pools_by_ids, int(self.pool_id))
+
+
+@extend(GiftCard, description="The campaign it was made for. Null without `ManageCampaigns`.")
+async def campaign(self: GiftCard, info: Info) -> GiftCardCampaign | None:
+    if self.campaign_id is None or not info.context.caller.may(Permission.MANAGE_CAMPAIGNS):
+        return None
+    return await info.context.load(campaigns_by_ids, int(self.campaign_id))
 
 
 @strawberry.type(description="How many cards of a pool or campaign are in a state.")
@@ -182,14 +221,14 @@ class CampaignSummary:
 async def sums_of_pools(context: Context, pool_ids: Sequence[int]) -> list[Sums]:
     """A batch for `Context.load`."""
     async with context.read() as reading:
-        found = await cards.sums(reading, "pool_id", pool_ids)
+        found = await stock.sums(reading, "pool_id", pool_ids)
     return [found[each] for each in pool_ids]
 
 
 async def sums_of_campaigns(context: Context, campaign_ids: Sequence[int]) -> list[Sums]:
     """A batch for `Context.load`."""
     async with context.read() as reading:
-        found = await cards.sums(reading, "campaign_id", campaign_ids)
+        found = await stock.sums(reading, "campaign_id", campaign_ids)
     return [found[each] for each in campaign_ids]
 
 

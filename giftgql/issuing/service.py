@@ -2,9 +2,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.campaigns import service as campaigns
 from giftgql.campaigns.models import CampaignStatus
 from giftgql.cards import service as cards
+from giftgql.cards import stock
 from giftgql.cards.service import NewCard, NewCode
 from giftgql.cards.views import CardView
 from giftgql.codes import CodeType
@@ -103,15 +106,25 @@ async def publish(tx: Transaction, wanted: Publish) -> CardView:
     elif campaign.status is CampaignStatus.CANCELLED:
         raise Conflict("campaignId", "The campaign is cancelled.")
     else:
-        card_id = await cards.take_free(tx, campaign_id=wanted.campaign_id)
+        card_id = await stock.take_free(tx, campaign_id=wanted.campaign_id)
         if card_id is None:
             raise PoolExhausted("campaignId", "campaign")
         facts = {"member_id": wanted.member_id, "purchased_on": tx.today}
-        await cards.hand_over(tx, card_id, facts)
+        await stock.hand_over(tx, card_id, facts)
         by = By(tx.caller.name, source_id=wanted.source_id, reason=f"campaign {campaign.id}")
         await _fund(tx, card_id, Preset(0, campaign.value), by)
         await tx.publications.set_card(wanted.campaign_id, wanted.source_id, card_id)
     return await cards.answered(tx, wanted.request, card_id)
+
+
+async def remove(tx: Transaction, card_id: int, reason: str) -> CardView:
+    """Remove a card that never had a movement; its pool has one card less. Its codes are never
+    used again. Refuses `NOT_FOUND`, `HAS_TRANSACTIONS`."""
+    card = await stock.remove(tx, card_id)
+    if card.pool_id is not None:
+        await pools.count(tx, card.pool_id, -1)
+    await audit.record(tx, Event.CARD_REMOVED, f"card:{card_id}", reason=reason)
+    return await cards.view(tx, card_id)
 
 
 async def _made(tx: Transaction, product: ProductView, facts: Mapping[str, Any]) -> int:
@@ -129,10 +142,10 @@ async def _made(tx: Transaction, product: ProductView, facts: Mapping[str, Any])
 
 async def _taken(tx: Transaction, pool: Pool, value: int, facts: Mapping[str, Any]) -> int:
     """A free card of a pool that is worth so much."""
-    card_id = await cards.take_free(tx, pool_id=pool.id, value=value)
+    card_id = await stock.take_free(tx, pool_id=pool.id, value=value)
     if card_id is None:
         raise PoolExhausted("productId")
-    await cards.hand_over(tx, card_id, facts)
+    await stock.hand_over(tx, card_id, facts)
     return card_id
 
 
@@ -160,4 +173,3 @@ async def _published(tx: Transaction, wanted: Publish) -> int:
 async def _require_member(tx: Transaction, member_id: str | None) -> None:
     if member_id is not None and not await members.exists(tx, member_id):
         raise MemberNotFound
-

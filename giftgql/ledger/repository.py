@@ -97,6 +97,12 @@ class LedgerRepository:
         )
         return int((await self.session.exec(query)).one())
 
+    async def has_moved(self, account_id: int) -> bool:
+        query = select(Movement.id).where(
+            Movement.account_id == account_id, Movement.state != MovementState.DECLINED
+        )
+        return (await self.session.exec(query.limit(1))).first() is not None
+
     async def is_written(self, movement_ids: Collection[int], hold_ids: Collection[int]) -> bool:
         """Whether any of these movements or ends of holds is on the books."""
         movements = select(Movement.id).where(col(Movement.id).in_(movement_ids)).limit(1)
@@ -105,8 +111,10 @@ class LedgerRepository:
         return found is not None or (await self.session.exec(ends)).first() is not None
 
     async def accounts(self, account_ids: Collection[int]) -> Sequence[Account]:
+        """As they are in the database now, whatever this session has seen of them before."""
         query = select(Account).where(col(Account.id).in_(account_ids))
-        return (await self.session.exec(query)).all()
+        fresh = query.execution_options(populate_existing=True)
+        return (await self.session.exec(fresh)).all()
 
     async def timed_out(self, account_ids: Collection[int], now: datetime) -> dict[int, int]:
         """What of each account's held money is held no longer, though no row says so yet."""

@@ -178,6 +178,22 @@ async def touch(tx: Transaction, account_id: int, *, is_reached_otherwise: bool 
     await tx.ledger.set_facts(account_id, at=tx.now, is_reached_otherwise=is_reached_otherwise)
 
 
+async def is_funded(reading: Reading, account_id: int) -> bool:
+    """Whether an account ever had funds."""
+    return (await accounts(reading, [account_id]))[account_id].lifetime > 0
+
+
+async def has_moved(reading: Reading, account_id: int) -> bool:
+    """Whether an account has a movement that counts, be it a hold that has ended."""
+    return await reading.ledger.has_moved(account_id)
+
+
+async def retire(tx: Transaction, funds: Funds) -> None:
+    """End a locked account that never had a movement."""
+    facts = {"closed": True, "due_at": None}
+    await tx.ledger.set_facts(funds.id, at=tx.now, is_reached_otherwise=True, **facts)
+
+
 async def block(tx: Transaction, funds: Funds) -> None:
     """Stop a locked account: nothing is taken or added, and nothing expires."""
     funds.blocked = True

@@ -7,6 +7,8 @@ no PIN, or the secret is wrong, missing or locked, it is `SECRET_INVALID`.
 Source: section 2 and 9 of the behaviour reference; limits: security page, section 3.4.
 """
 
+from dataclasses import replace
+
 from giftgql.cards import presented as cards
 from giftgql.cards.presented import Presented
 from giftgql.cards.visibility import USE, usable_by
@@ -39,7 +41,9 @@ async def admit(store: Store, caller: Caller, wanted: Wanted, *, is_taking: bool
             raise NotFound("code", "live gift card code of a type the caller may use")
         return found or await _refused(store, caller, wanted.code, SecretInvalid())
     is_online = caller.channel is Channel.ONLINE
-    needs_pin = is_online and (found is None or found.kind is CodeType.PHYSICAL)
+    needs_pin = is_online and (found is None or found.needs_pin)
+    if found is not None and needs_pin and found.pin_verifier:
+        found = _without_quick_pin(store, found)
     return await _with_secrets(
         store, caller, wanted, found, needs_pin=needs_pin, may_know=_may_know(caller)
     )
@@ -49,11 +53,17 @@ async def admit_holder(store: Store, caller: Caller, wanted: Wanted) -> Presente
     """The card whose balance a holder asks for. Its PIN is needed wherever it has one, and
     online by any printed code; whatever is wrong is `SECRET_INVALID`."""
     found = await _resolved(store, caller, wanted)
-    is_printed = found is None or found.kind is CodeType.PHYSICAL
-    needs_pin = caller.channel is Channel.ONLINE and is_printed
+    needs_pin = caller.channel is Channel.ONLINE and (found is None or found.needs_pin)
     if found is not None and found.pin_verifier is not None:
         needs_pin = True
     return await _with_secrets(store, caller, wanted, found, needs_pin=needs_pin, may_know=False)
+
+
+def _without_quick_pin(store: Store, found: Presented) -> Presented:
+    """Online a PIN that came in bulk is of use only once it is hashed the slow way."""
+    if found.pin_verifier is None or not store.vault.is_quick(found.pin_verifier):
+        return found
+    return replace(found, pin_verifier=None)
 
 
 async def _by_id(store: Store, caller: Caller, card_id: int | None) -> Presented:
@@ -61,7 +71,8 @@ async def _by_id(store: Store, caller: Caller, card_id: int | None) -> Presented
     assert card_id is not None
     async with store.read(caller) as reading:
         account = (await ledger.accounts(reading, [card_id])).get(card_id)
-    if account is None:
+        is_there = account is not None and await cards.is_there(reading, card_id)
+    if account is None or not is_there:
         raise NotFound("giftcardId", "gift card")
     return Presented(account.id, account.currency, account.revision)
 
@@ -101,7 +112,7 @@ async def _with_secrets(
     if found is not None and found.kind is not CodeType.PHYSICAL:
         async with store.read(caller) as reading:
             found = await cards.with_cvv(reading, found)
-    needs_cvv = found is not None and found.cvv_verifier is not None
+    needs_cvv = found is not None and found.needs_cvv
     is_told = wanted.pin is not None or wanted.cvv is not None
     if found is not None and not (needs_pin or needs_cvv or is_told):
         return found

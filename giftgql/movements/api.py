@@ -20,6 +20,7 @@ from giftgql.members.api import read_member_id
 from giftgql.money import Money
 from giftgql.movements import commands, service
 from giftgql.movements.admission import admit_holder
+from giftgql.movements.criteria import Criteria, TransStatus
 from giftgql.movements.inputs import (
     GiftcardTransAddInput,
     GiftcardTransCancelInput,
@@ -28,7 +29,7 @@ from giftgql.movements.inputs import (
     GiftcardTransRefundInput,
     holder,
 )
-from giftgql.movements.repository import Criteria, Recorded, TransStatus
+from giftgql.movements.repository import Recorded
 from giftgql.movements.service import PERMISSIONS, Trans
 from giftgql.paging import Page, cut
 from giftgql.permissions import Permission

@@ -9,7 +9,6 @@ from sqlmodel import col
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.cards.models import GiftCard
-from giftgql.errors import Described
 from giftgql.ledger.models import (
     REFUNDED,
     Account,
@@ -17,31 +16,9 @@ from giftgql.ledger.models import (
     HoldEnding,
     Movement,
     MovementState,
-    MovementType,
 )
+from giftgql.movements.criteria import Criteria, TransStatus
 from giftgql.paging import Cut
-
-
-class TransStatus(Described):
-    AUTHORIZED = "AUTHORIZED", "Reserved; to be captured or cancelled until its time is up."
-    COMPLETED = "COMPLETED", "The money has moved."
-    CANCELLED = "CANCELLED", "An authorisation that was cancelled, or whose time is up."
-    DECLINED = "DECLINED", "Refused by the rules of money; counts for nothing."
-
-
-@dataclass(frozen=True)
-class Criteria:
-    """What a list of transactions is narrowed to; None narrows nothing."""
-
-    movement_id: int | None = None
-    card_ids: Collection[int] | None = None
-    member_id: str | None = None
-    status: TransStatus | None = None
-    type: MovementType | None = None
-    source_id: str | None = None
-    ref_no: str | None = None
-    begins: datetime | None = None
-    ends: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +141,8 @@ def _conditions(criteria: Criteria, now: datetime) -> list[Any]:
     ):
         if value is not None:
             wanted.append(column == value)
+    if criteria.after_id is not None:
+        wanted.append(col(Movement.id) > criteria.after_id)
     if criteria.begins is not None:
         wanted.append(col(Movement.created_at) >= criteria.begins)
     if criteria.ends is not None:

@@ -16,7 +16,8 @@ from giftgql.ledger.models import HoldEnd, HoldEnding, Movement, MovementState, 
 from giftgql.ledger.orders import By, Move
 from giftgql.ledger.service import Asked, Result
 from giftgql.money import Money, minor
-from giftgql.movements.repository import Criteria, Recorded, TransStatus
+from giftgql.movements.criteria import Criteria, TransStatus
+from giftgql.movements.repository import Recorded
 from giftgql.paging import Page, cut, page_of
 from giftgql.permissions import Caller, Permission
 from giftgql.requests.service import Once

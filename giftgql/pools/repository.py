@@ -52,9 +52,7 @@ class PoolRepository:
         return (await self.session.exec(query)).all()
 
     async def by_system_name(self, system_name: str) -> Pool | None:
-        query = select(Pool).where(
-            Pool.system_name == system_name, col(Pool.removed_at).is_(None)
-        )
+        query = select(Pool).where(Pool.system_name == system_name, col(Pool.removed_at).is_(None))
         return (await self.session.exec(query)).first()
 
     async def by_product(self, product_id: int) -> Pool | None:

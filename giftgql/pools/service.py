@@ -70,9 +70,7 @@ async def add(tx: Transaction, wanted: PoolRules) -> Pool:
     await _refuse_taken(tx, wanted.system_name)
     view = await products.add(tx, wanted.product(tx.settings.ceiling_minor))
     assert view.product.id is not None
-    pool = Pool(
-        product_id=view.product.id, **wanted.columns, created_at=tx.now, modified_at=tx.now
-    )
+    pool = Pool(product_id=view.product.id, **wanted.columns, created_at=tx.now, modified_at=tx.now)
     pool_id = await tx.pools.add(pool)
     if pool_id is None:
         raise Conflict("systemName", _IS_TAKEN)

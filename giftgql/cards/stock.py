@@ -1,0 +1,147 @@
+"""Cards that nobody has yet: taken to be sold or published, removed, counted; and their PINs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from giftgql.cards.bulk import PIN
+from giftgql.cards.criteria import Sums
+from giftgql.cards.models import Code, CodeEnding, GiftCard
+from giftgql.cards.views import unseal
+from giftgql.codes import CodeText, CodeType
+from giftgql.errors import HasTransactions, NotFound
+from giftgql.ledger import service as ledger
+from giftgql.ledger.models import Account
+from giftgql.store import Reading, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class PrintedCode:
+    """A code to be printed or mailed, in clear; its PIN where that is given out as well."""
+
+    card_id: int
+    code: CodeText
+    expires_on: date | None
+    pin: str | None = field(default=None, repr=False)
+
+
+async def take_free(
+    tx: Transaction,
+    *,
+    pool_id: int | None = None,
+    campaign_id: int | None = None,
+    value: int | None = None,
+) -> int | None:
+    """A card of a pool or campaign that nobody has, of a face value if one is given; it is locked
+    until the transaction ends, and no two get the same. None if there is none left.
+
+    One that others hold locked is passed over; only when there is no other it is waited for.
+    """
+    wanted = {"pool_id": pool_id, "campaign_id": campaign_id, "value": value}
+    skip_locked = True
+    while True:
+        found = await tx.cards.lock_free(**wanted, skip_locked=skip_locked)
+        if found is None:
+            if not skip_locked:
+                return None
+            skip_locked = False
+            continue
+        card, account = found
+        await tx.read_clock()
+        if _is_free(card, account) and not ledger.is_expired_at(account, tx.now):
+            return account.id
+        await tx.cards.update(card, {"is_free": False})
+
+
+def _is_free(card: GiftCard, account: Account) -> bool:
+    """Whether nobody has it: never funded; or of a campaign whose cards are born with funds, as it
+    was born, and nobody's."""
+    if card.member_id is not None or card.removed_at is not None or account.closed:
+        return False
+    if account.open_holds:
+        return False
+    is_untouched = account.posted == account.lifetime == account.opens_with
+    return account.lifetime == 0 or (card.campaign_id is not None and is_untouched)
+
+
+async def hand_over(tx: Transaction, card_id: int, facts: Mapping[str, Any]) -> None:
+    """Give a card that was taken to whom `facts` name."""
+    card = await tx.cards.get(card_id)
+    assert card is not None
+    await tx.cards.update(card, {**facts, "is_free": False})
+    await ledger.touch(tx, card_id)
+
+
+async def remove(tx: Transaction, card_id: int) -> GiftCard:
+    """Take an untouched card out of the lists for good; its codes are never used again. Refuses
+    `NOT_FOUND`, `HAS_TRANSACTIONS`."""
+    funds = await ledger.lock(tx, card_id)
+    card = await tx.cards.get(card_id)
+    if funds is None or card is None or card.removed_at is not None:
+        raise NotFound("id", "gift card")
+    if await ledger.has_moved(tx, card_id):
+        raise HasTransactions
+    for code in await tx.cards.live_codes([card_id]):
+        assert code.id is not None
+        await tx.cards.end_code(code.id, CodeEnding.REMOVED, at=tx.now)
+    await tx.cards.forget_pins_of(card_id)
+    await tx.cards.update(card, {"removed_at": tx.now, "is_free": False})
+    await ledger.retire(tx, funds)
+    return card
+
+
+async def sums(reading: Reading, column: str, ids: Sequence[int]) -> dict[int, Sums]:
+    """What all cards of each pool or campaign come to; `column` is `pool_id` or `campaign_id`."""
+    return await reading.cards.sums(column, ids, reading.now)
+
+
+# PINs
+
+
+async def quick_pins(reading: Reading, *, at_most: int) -> dict[int, str]:
+    """Verifiers that are to be hardened, by their codes' ids."""
+    return await reading.cards.quick_pins(at_most=at_most)
+
+
+async def harden(tx: Transaction, quick: Mapping[int, str], hard: Mapping[int, str]) -> None:
+    """Store hardened verifiers in place of quick ones, unless a PIN was replaced meanwhile."""
+    for code_id, verifier in hard.items():
+        before = {"pin_verifier": quick[code_id]}
+        await tx.cards.set_verifiers(code_id, before, {"pin_verifier": verifier})
+    await tx.cards.forget_quick_pins(quick.keys())
+
+
+async def codes_to_print(
+    reading: Reading,
+    campaign_id: int,
+    kind: CodeType,
+    *,
+    after: int,
+    at_most: int,
+    with_pins: bool,
+) -> list[PrintedCode]:
+    """The live codes of a campaign's cards after one, by card."""
+    found = await reading.cards.printed_codes(campaign_id, kind, after=after, at_most=at_most)
+    return [
+        PrintedCode(
+            code.card_id,
+            unseal(reading, code),
+            reading.last_day(valid_until),
+            _pin(reading, code, pin.ciphertext, pin.cipher_key) if with_pins and pin else None,
+        )
+        for code, valid_until, pin in found
+    ]
+
+
+async def has_pins_to_print(reading: Reading, campaign_id: int) -> bool:
+    return await reading.cards.has_printed_pins(campaign_id)
+
+
+async def forget_printed_pins(tx: Transaction, campaign_id: int, *, up_to: int) -> None:
+    """Keep the PINs of a campaign's cards up to an id nowhere but hashed, now that they are out."""
+    await tx.cards.forget_printed_pins(campaign_id, up_to=up_to)
+
+
+def _pin(reading: Reading, code: Code, sealed: bytes, key: int) -> str:
+    return reading.vault.unseal_bytes(PIN, sealed, key, bound_to=code.fingerprint).decode()
