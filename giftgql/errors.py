@@ -186,9 +186,24 @@ class MemberMismatch(Refusal):
 class PastExpiration(Refusal):
     code = ErrorCode.PAST_EXPIRATION
 
-    def __init__(self, field: str) -> None:
-        super().__init__(f"{field} lies in the past.")
+    def __init__(self, field: str, what: str = "lies in the past") -> None:
+        super().__init__(f"{field} {what}.")
         self.field = field
+
+
+class CodeSpaceExhausted(Refusal):
+    """`possible` codes, of which one in a million may be a card's: `most` cards in all."""
+
+    code = ErrorCode.CODE_SPACE_EXHAUSTED
+    field = "codeConfig"
+
+    def __init__(self, *, possible: int, most: int) -> None:
+        super().__init__(
+            f"Codes of this form: {possible:,} are possible, too few to be safe from guessing for "
+            f"more than {most:,} cards.",
+            possible=possible,
+            most=most,
+        )
 
 
 class Conflict(Refusal):
