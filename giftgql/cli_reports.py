@@ -1,10 +1,5 @@
-"""Commands that check the books and report on them, each in one snapshot of the database.
+"""Commands that check the books and report on them, each in one snapshot of the database."""
 
-CSV is safe to open in a spreadsheet: a cell of foreign text that it could take for a formula begins
-with an apostrophe.
-"""
-
-import csv
 import json
 import os
 import sys
@@ -15,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from giftgql.spreadsheets import safe, writer
 from giftgql.terminal import fail, with_store
 
 if TYPE_CHECKING:
@@ -35,7 +31,6 @@ JOURNAL = (
     *("effective_at", "movement_id", "line", "type", "debit", "credit", "amount", "currency"),
     *("caller", "source_id", "ref_no", "reason"),
 )
-DANGEROUS = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001  full-width ones count too
 
 
 def add_to(app: typer.Typer) -> None:
@@ -163,7 +158,7 @@ def journal(first: From, last: To) -> None:
     """Print all postings of a period as CSV, in the order of time."""
     from giftgql.reports import service
 
-    out = csv.writer(sys.stdout, quoting=csv.QUOTE_ALL)
+    out = writer(sys.stdout)
 
     async def write(store: "Store") -> str | None:
         """Write all there is; returns why not all of it was taken."""
@@ -200,14 +195,6 @@ def _journal_row(entry: Any) -> tuple[object, ...]:
     )
 
 
-def safe(text: str | None) -> str:
-    """Foreign text for a spreadsheet, which is not to take it for a formula."""
-    if text is None:
-        return ""
-    begin = text.lstrip(" \"'")[:1]
-    return f"'{text}" if begin in DANGEROUS else text
-
-
 def _print_findings(findings: "Sequence[Finding]") -> None:
     for each in findings:
         typer.echo(
@@ -221,7 +208,7 @@ def _print_findings(findings: "Sequence[Finding]") -> None:
 def _print_rows(head: Sequence[str], rows: Iterable[Sequence[object]], as_csv: bool) -> None:
     cells = [[str(cell) for cell in row] for row in rows]
     if as_csv:
-        out = csv.writer(sys.stdout, quoting=csv.QUOTE_ALL)
+        out = writer(sys.stdout)
         out.writerow(head)
         out.writerows(cells)
         return

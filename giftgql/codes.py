@@ -1,8 +1,9 @@
 """The text of codes: what may be one, how it is compared, made and masked.
 
-Printed and third-party codes are taken as they were given. Codes the server makes are 26 random
-symbols of Crockford's base 32 (130 bits) and a check symbol: fit for reading aloud and for the
-alphanumeric mode of a QR code. `CodeText` keeps a code from slipping into a log or an error.
+Printed and third-party codes are taken as they were given. Personal codes, and digital ones that
+no campaign gives another form, are 26 random symbols of Crockford's base 32 (130 bits) and a check
+symbol: fit for reading aloud and for the alphanumeric mode of a QR code. `CodeText` keeps a code
+from slipping into a log or an error.
 """
 
 import secrets
@@ -106,15 +107,19 @@ def normalise(kind: CodeType, code: CodeText) -> str | None:
     """The form in which two codes of a type are the same; None where it can be none of that type.
 
     Upper case, spaces and dashes dropped. Only in codes that we made ourselves O reads as 0 and
-    I and L as 1; a printed or third-party code may tell them apart.
+    I and L as 1; a printed or third-party code may tell them apart. What looks masked is no code,
+    nor is a PERSONAL one without its 27 symbols, the last of which checks the others.
     """
-    text = code.clear.upper().translate(_DROP_SEPARATORS)
-    if not kind.is_generated:
-        return None if text.startswith(MASK) else text
-    text = text.translate(_READ_ALIKE)
-    if len(text) != GENERATED_SYMBOLS + 1 or not all(symbol in _VALUE for symbol in text):
+    text = code.comparable if kind.is_generated else code.clear.upper().translate(_DROP_SEPARATORS)
+    if text.startswith(MASK) or (kind is CodeType.PERSONAL and not _is_whole(text)):
         return None
-    return text if _check_symbol(text[:-1]) == text[-1] else None
+    return text
+
+
+def _is_whole(text: str) -> bool:
+    if len(text) != GENERATED_SYMBOLS + 1 or not all(symbol in _VALUE for symbol in text):
+        return False
+    return _check_symbol(text[:-1]) == text[-1]
 
 
 def _check_symbol(body: str) -> str:

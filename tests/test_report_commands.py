@@ -8,8 +8,6 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from giftgql import cli_reports
 from giftgql.settings import Settings
 from giftgql.store import Store
@@ -80,18 +78,6 @@ async def test_the_journal_is_csv_that_no_spreadsheet_runs(
     both = rows(told(settings, "journal", "--from", day, "--to", "2026-11-22"))
     assert [row[3] for row in both[1:]] == ["ADD", "USE", "REFUND"]
     assert f"CARD:{other['id']}" not in output
-
-
-@pytest.mark.parametrize(
-    ("text_", "cell"),
-    [
-        *((begin + "x", f"'{begin}x") for begin in ("=", "+", "-", "@", "\t", "\r", "\n", "＝")),  # noqa: RUF001
-        *((f"{before}=x", f"'{before}=x") for before in (" ", "  ", '"', "'", ' "')),
-        *((harmless, harmless) for harmless in ("", "x", "1-2", "a=b", "'x'", "till 7")),
-    ],
-)
-def test_what_could_be_a_formula_is_text(text_: str, cell: str) -> None:
-    assert cli_reports.safe(text_) == cell
 
 
 async def test_the_journal_has_every_posting_of_the_period_once(
