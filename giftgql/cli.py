@@ -248,10 +248,10 @@ cli_reports.add_to(app)
 async def _rotate(store: "Store") -> bool:
     """Returns whether all codes are encrypted already; if not, a server is at it."""
     from giftgql import work
-    from giftgql.startup import rotate_keys
+    from giftgql.startup import RESEAL, rotate_keys
 
     await rotate_keys(store)
-    return await work.do_one(store, work.RESEAL)
+    return await work.do_one(store, RESEAL)
 
 
 async def _nothing(_: "Store") -> None:

@@ -12,8 +12,8 @@ import typer
 from giftgql.terminal import fail, run, settings_or_fail, with_store
 
 if TYPE_CHECKING:
-    from giftgql.exports.service import Export
     from giftgql.imports.models import ImportFile
+    from giftgql.spreadsheets import Table
     from giftgql.store import Store
 
 imports = typer.Typer(help="Import pools and cards from CSV.", no_args_is_help=True)
@@ -51,7 +51,7 @@ def import_cards(file: File, dry_run: DryRun = False, failures: Failures = None)
 def _import(kind: str, file: Path, dry_run: bool, failures: Path | None) -> None:
     from giftgql.imports import service
     from giftgql.imports.models import ImportKind, ImportStatus
-    from giftgql.permissions import THE_SERVER
+    from giftgql.permissions import THE_OPERATOR
 
     if file.is_dir():
         fail(f"{file} is a folder.")
@@ -59,7 +59,7 @@ def _import(kind: str, file: Path, dry_run: bool, failures: Path | None) -> None
     async def work(store: "Store") -> "ImportFile":
         if dry_run:
             return await service.try_out(store, ImportKind[kind], _chunks(file))
-        received = await service.receive(store, THE_SERVER, ImportKind[kind], _chunks(file))
+        received = await service.receive(store, THE_OPERATOR, ImportKind[kind], _chunks(file))
         assert received.id is not None
         done = await _done(store, received.id)
         if failures is not None:
@@ -83,14 +83,14 @@ async def _done(store: "Store", import_id: int) -> "ImportFile":
     """See an import to its end: do it here, or watch who does it."""
     from giftgql import work
     from giftgql.imports import service
-    from giftgql.imports.models import OPEN
+    from giftgql.imports.models import ImportStatus
 
     watching = asyncio.create_task(_watch(store, import_id))
     try:
         while True:
             async with store.read() as reading:
                 file = await service.get(reading, import_id)
-            if file.status not in OPEN:
+            if file.status is not ImportStatus.IN_PROGRESS:
                 return file
             if not await work.do_one(store, service.JOB, import_id):
                 await asyncio.sleep(REDRAW_SECONDS)  # a server is at it
@@ -148,10 +148,11 @@ def export_campaign(
 ) -> None:
     """Export a campaign's codes in clear, for printing or mailing."""
     from giftgql.exports import service
+    from giftgql.permissions import THE_OPERATOR
 
     async def work(store: "Store") -> None:
-        caller = service.THE_OPERATOR
-        await _write(await service.campaign_codes(store, caller, campaign_id, with_pins=pins), out)
+        export = await service.campaign_codes(store, THE_OPERATOR, campaign_id, with_pins=pins)
+        await _write(export, out)
 
     with_store(work)
 
@@ -169,6 +170,7 @@ def export_cards(
     from giftgql.cards.criteria import Criteria
     from giftgql.cards.models import CardStatus
     from giftgql.exports import service
+    from giftgql.permissions import THE_OPERATOR
 
     if status is not None and status not in CardStatus.__members__:
         fail(f"--status must be one of {', '.join(CardStatus)}.")
@@ -181,18 +183,18 @@ def export_cards(
     )
 
     async def work(store: "Store") -> None:
-        await _write(await service.card_list(store, service.THE_OPERATOR, criteria), out)
+        await _write(await service.card_list(store, THE_OPERATOR, criteria), out)
 
     with_store(work)
 
 
-async def _write(export: "Export", out: Path | None) -> None:
+async def _write(table: "Table", out: Path | None) -> None:
     from giftgql.spreadsheets import csv_bytes
 
     file = sys.stdout.buffer if out is None else out.open("xb")
     try:
-        file.write(csv_bytes([export.head]))
-        async with aclosing(export.pages) as pages:  # type: ignore[type-var]
+        file.write(csv_bytes([table.head]))
+        async with aclosing(table.pages) as pages:
             async for rows in pages:
                 file.write(csv_bytes(rows))
         file.flush()

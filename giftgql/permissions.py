@@ -177,4 +177,9 @@ class Caller:
             raise PermissionDenied(permission.value)
 
 
+THE_OPERATOR = Caller(
+    CallerKind.SERVER, "cli", permissions=frozenset(Permission), channel=Channel.IN_STORE
+)
+"""Whoever has the server's own command line, and with it the database and the keys."""
+
 THE_SERVER = Caller(CallerKind.SERVER, "giftgql", channel=Channel.IN_STORE)

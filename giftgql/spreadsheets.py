@@ -6,7 +6,8 @@ such as numbers and dates, stays as it is. Every cell is quoted.
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TextIO
 
@@ -18,6 +19,15 @@ SKIPPED = frozenset(" \"'")
 """What a formula begins with, and what may stand before that."""
 
 _SKIPPED = "".join(sorted(SKIPPED))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file in the making: its name without ending, its head, and its rows by pages."""
+
+    name: str
+    head: Sequence[str]
+    pages: AsyncGenerator[Sequence[Sequence[object]], None]
 
 
 def safe(text: str | None) -> str:

@@ -12,8 +12,9 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "giftgql"
 
 FEATURES = (
-    *("installation", "requests", "clients", "members", "audit", "tries"),
-    *("ledger", "products", "campaigns", "cards", "standing", "movements", "reports"),
+    *("installation", "requests", "clients", "members", "audit", "tries", "jobs"),
+    *("ledger", "products", "pools", "campaigns", "cards", "standing", "movements"),
+    *("issuing", "imports", "generation", "exports", "reports"),
 )
 """In their order: each may know those before it."""
 
@@ -25,7 +26,12 @@ NOUNS = {
     ("ledger", "coalesce"): 21,
     ("products", "expiration"): 1,
     ("campaigns", "code_config"): 1,
+    ("jobs", "runner"): 21,
+    ("cards", "criteria"): 1,
     ("cards", "visibility"): 1,
+    ("cards", "bulk"): 21,
+    ("cards", "stock"): 22,
+    ("movements", "criteria"): 1,
     ("cards", "presented"): 12,
     ("cards", "views"): 11,
     ("cards", "inputs"): LAYERS["inputs"],
@@ -40,7 +46,7 @@ NOUNS = {
 
 TYPES = {
     *("models", "ledger.orders", "ledger.books", "products.expiration"),
-    *("cards.views", "cards.presented"),
+    *("cards.criteria", "cards.views", "cards.presented", "movements.criteria"),
 }
 """Where a feature keeps what later ones name; all else of it they do through its service."""
 
@@ -51,11 +57,15 @@ OF_EARLIER_FEATURES = {
     "presented": set(),
     "coalesce": {"service"},
     "views": {*TYPES, "service"},
-    "service": {*TYPES, "service"},
+    "runner": {"service"},
+    "criteria": {"models"},
+    "bulk": {*TYPES, "service"},
+    "stock": {*TYPES, "service"},
+    "service": {*TYPES, "service", "cards.bulk", "cards.stock"},
     "inputs": {*TYPES, "service", "api"},
     "admission": {*TYPES, "service", "cards.visibility"},
     "commands": {*TYPES, "service"},
-    "api": {*TYPES, "service", "api"},
+    "api": {*TYPES, "service", "api", "campaigns.code_config", "cards.stock"},
 }
 PURE = {"ledger.orders", "ledger.books", "ledger.decide"}
 PURE_KNOWS = {"giftgql.errors", "giftgql.money", "giftgql.permissions", "giftgql.ledger.models"}
@@ -65,7 +75,10 @@ TEXTS = {"codes", "durations", "money", "spreadsheets", "campaigns.code_config"}
 TEXTS |= {"products.expiration"}
 """They read and make text: no database, no clock, no files of their own."""
 
-ABOVE = {"store", "startup", "doctor", "server", "schema", "cli", "cli_reports", "app"}
+ABOVE = {
+    *("store", "startup", "doctor", "server", "schema", "work", "app"),
+    *("cli", "cli_reports", "cli_bulk"),
+}
 """They put features together. Of these a feature knows only the store."""
 
 NAMES_REPOSITORIES = {"store", "startup", "doctor", "migrations"}

@@ -5,9 +5,9 @@ is answered in the form of a GraphQL error, with an HTTP status.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import structlog
@@ -20,14 +20,13 @@ from giftgql.cards.criteria import Criteria as CardCriteria
 from giftgql.cards.models import CardStatus
 from giftgql.errors import ErrorCode, InvalidInput, NotFound, Refusal
 from giftgql.exports import service as exports
-from giftgql.exports.service import Export
 from giftgql.imports import service as imports
 from giftgql.imports.models import ImportKind
 from giftgql.ledger.models import MovementType
 from giftgql.movements.criteria import Criteria as TransCriteria
 from giftgql.permissions import Caller, Permission
-from giftgql.spreadsheets import csv_bytes
-from giftgql.store import Store
+from giftgql.spreadsheets import Table, csv_bytes
+from giftgql.store import Reading, Store
 
 log = structlog.get_logger("giftgql.files")
 
@@ -66,7 +65,8 @@ def _refused(refusal: Refusal) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     if "retryAfter" in refusal.facts:
         headers["Retry-After"] = str(refusal.facts["retryAfter"])
-    facts = {name: value for name, value in refusal.extensions.items() if name != "code"}
+    facts: dict[str, Any] = {**refusal.extensions}
+    del facts["code"]
     return failure(status, refusal.code, str(refusal), headers=headers, **facts)
 
 
@@ -95,7 +95,7 @@ async def import_file(request: Request, caller: Caller) -> Response:
     return json_response({"id": str(file.id), "status": file.status.value}, 202)
 
 
-async def _body(request: Request, patience: float) -> AsyncIterator[bytes]:
+async def _body(request: Request, patience: float) -> AsyncGenerator[bytes, None]:
     """The body as it comes; TimeoutError where nothing comes for so many seconds."""
     stream = request.stream()
     while True:
@@ -145,29 +145,29 @@ async def export_transactions(request: Request, caller: Caller) -> Response:
     """`GET /exports/transactions.csv?from=…&to=…&transType=…&sourceId=…&cardId=…`: days."""
     store: Store = request.app.state.store
     asked = _asked(request, "from", "to", "transType", "sourceId", "cardId")
-    first, last = _day(asked, "from"), _day(asked, "to")
-    card_id = _number(asked, "cardId")
+    first, card_id = _day(asked, "from"), _number(asked, "cardId")
+    calendar = Reading(store, caller, store.now)
     criteria = TransCriteria(
         type=_member(MovementType, asked, "transType"),
         source_id=asked.get("sourceId"),
         card_ids=None if card_id is None else [card_id],
-        begins=first and datetime.combine(first, datetime.min.time(), store.settings.zone),
-        ends=exports.end_of(store, last),
+        begins=None if first is None else calendar.start_of(first),
+        ends=calendar.end_of(_day(asked, "to")),
     )
     return _download(await exports.transaction_list(store, caller, criteria))
 
 
-def _download(export: Export) -> Response:
+def _download(table: Table) -> Response:
     async def content() -> AsyncIterator[bytes]:
-        yield csv_bytes([export.head])
-        async with aclosing(export.pages) as pages:
+        yield csv_bytes([table.head])
+        async with aclosing(table.pages) as pages:
             async for rows in pages:
                 yield csv_bytes(rows)
 
     return StreamingResponse(
         content(),
         media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="{export.name}.csv"'},
+        headers={"Content-Disposition": f'attachment; filename="{table.name}.csv"'},
     )
 
 

@@ -302,7 +302,7 @@ class CardRepository:
             await self.session.exec(query)  # type: ignore[call-overload]
         ).all():
             sums = found[owner]
-            sums.by_status[CardStatus(name)] = count
+            sums.by_status[CardStatus[name]] = count
             sums.posted += int(posted)
             sums.lifetime += int(lifetime)
             sums.redeemed += int(redeemed)

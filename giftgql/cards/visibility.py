@@ -40,10 +40,16 @@ class SeenCode:
     kind: CodeType
     text: str
     is_masked: bool
+    last_four: str
     expires_on: date | None
     created_at: datetime
     ended_at: datetime | None
     ending: CodeEnding | None
+
+    @property
+    def hidden(self) -> str:
+        """The code masked, whether the caller may see it or not."""
+        return masked(self.last_four)
 
     def __repr__(self) -> str:
         return f"SeenCode(id={self.id}, kind={self.kind})"
@@ -82,6 +88,7 @@ def seen_by(
                 kind=code.kind,
                 text=text,
                 is_masked=how is Sight.MASKED,
+                last_four=code.last_four,
                 expires_on=code.expires_on,
                 created_at=code.created_at,
                 ended_at=code.ended_at,

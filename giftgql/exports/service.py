@@ -1,9 +1,9 @@
 """Each export is its head, and rows in pages; cells are safe in a spreadsheet."""
 
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from giftgql.audit import service as audit
@@ -22,13 +22,13 @@ from giftgql.money import Money
 from giftgql.movements import service as movements
 from giftgql.movements.criteria import Criteria as TransCriteria
 from giftgql.movements.service import Trans
-from giftgql.permissions import THE_SERVER, Caller, Permission
-from giftgql.spreadsheets import safe
-from giftgql.store import Reading, Store
+from giftgql.permissions import Caller, Permission
+from giftgql.spreadsheets import Table, safe
+from giftgql.store import Store
 
 PAGE = 1_000
 
-Rows = Sequence[Sequence[object]]
+Pages = AsyncGenerator[Sequence[Sequence[object]], None]
 
 CARDS = (
     *("CardId", "Status", "Currency", "Balance", "Held", "LifetimeTotal", "Redeemed"),
@@ -46,18 +46,9 @@ _PINS = "pins export"
 """The kind of the job that stands for PINs being given out: there is one at a time."""
 
 
-@dataclass(frozen=True)
-class Export:
-    """A file in the making: its name, its head, and its pages of rows."""
-
-    name: str
-    head: Sequence[str]
-    pages: AsyncIterator[Rows]
-
-
 async def campaign_codes(
     store: Store, caller: Caller, campaign_id: int, *, with_pins: bool
-) -> Export:
+) -> Table:
     """The codes of a campaign's cards in clear. With PINs only once: `CONFLICT` where they were
     given out, or are just being given out."""
     caller.require(Permission.EXPORT_GIFT_CARD_CODES)
@@ -70,25 +61,25 @@ async def campaign_codes(
         await audit.record(tx, Event.CODES_EXPORTED, f"campaign:{campaign_id}", **facts)
     head = (CODES[0], "Pin", *CODES[1:]) if with_pins else CODES
     pages = _codes(store, caller, campaign, lease)
-    return Export(f"campaign-{campaign_id}", head, pages)
+    return Table(f"campaign-{campaign_id}", head, pages)
 
 
-async def card_list(store: Store, caller: Caller, criteria: CardCriteria) -> Export:
+async def card_list(store: Store, caller: Caller, criteria: CardCriteria) -> Table:
     """Cards by id with what is on them; their codes in clear as far as the caller may see them
     and has `ExportGiftCardCodes`, else masked."""
     caller.require(Permission.LIST_GIFT_CARDS)
     async with store.write(caller) as tx:
         await audit.record(tx, Event.CODES_EXPORTED, "cards", **_facts("cards", criteria))
-    return Export("cards", CARDS, _cards(store, caller, criteria))
+    return Table("cards", CARDS, _cards(store, caller, criteria))
 
 
-async def transaction_list(store: Store, caller: Caller, criteria: TransCriteria) -> Export:
+async def transaction_list(store: Store, caller: Caller, criteria: TransCriteria) -> Table:
     """Transactions by id."""
     caller.require(Permission.LIST_GIFT_CARD_TRANS)
     async with store.write(caller) as tx:
         facts = _facts("transactions", criteria)
         await audit.record(tx, Event.CODES_EXPORTED, "transactions", **facts)
-    return Export("transactions", TRANSACTIONS, _transactions(store, caller, criteria))
+    return Table("transactions", TRANSACTIONS, _transactions(store, caller, criteria))
 
 
 async def _lease_of_pins(tx: Any, campaign: Campaign) -> Lease:
@@ -104,9 +95,7 @@ async def _lease_of_pins(tx: Any, campaign: Campaign) -> Lease:
     return lease
 
 
-async def _codes(
-    store: Store, caller: Caller, campaign: Campaign, lease: Lease | None
-) -> AsyncIterator[Rows]:
+async def _codes(store: Store, caller: Caller, campaign: Campaign, lease: Lease | None) -> Pages:
     assert campaign.id is not None
     value = Money(campaign.value, campaign.currency)
     after, last = 0, 0
@@ -151,7 +140,7 @@ async def _go_on(store: Store, lease: Lease) -> None:
         raise Conflict("pins", "The PINs are being given out to somebody else.") from None
 
 
-async def _cards(store: Store, caller: Caller, criteria: CardCriteria) -> AsyncIterator[Rows]:
+async def _cards(store: Store, caller: Caller, criteria: CardCriteria) -> Pages:
     is_clear = caller.may(Permission.EXPORT_GIFT_CARD_CODES)
     after = 0
     while True:
@@ -165,9 +154,7 @@ async def _cards(store: Store, caller: Caller, criteria: CardCriteria) -> AsyncI
             return
 
 
-async def _transactions(
-    store: Store, caller: Caller, criteria: TransCriteria
-) -> AsyncIterator[Rows]:
+async def _transactions(store: Store, caller: Caller, criteria: TransCriteria) -> Pages:
     after = 0
     while True:
         async with store.read(caller) as reading:
@@ -189,7 +176,7 @@ def _card(view: CardView, *, is_clear: bool) -> Sequence[object]:
 
     def shown(kind: CodeType) -> str:
         code = seen.get(kind)
-        return "" if code is None else safe(code.text if is_clear else code.masked)
+        return "" if code is None else safe(code.text if is_clear else code.hidden)
 
     face = account.opens_with
     return (
@@ -224,8 +211,3 @@ def _facts(name: str, criteria: CardCriteria | TransCriteria) -> Mapping[str, An
     """What of the list was asked for, as the audit trail keeps it."""
     filters = {key: str(value) for key, value in vars(criteria).items() if value is not None}
     return {"export": name, "filter": filters}
-
-
-def end_of(store: Store, day: date | None) -> datetime | None:
-    """The moment after the last of a day in the settings' time zone."""
-    return Reading(store, THE_SERVER, store.now).end_of(day)

@@ -91,7 +91,7 @@ class GiftcardIssueInput:
             variant_id=None if variant is None else record_id(variant) or 0,
             value=None if value is None else str(value),
             member_id=None if owner is None else read_member_id(owner),
-            recipient=recipient and recipient.parsed(),
+            recipient=None if recipient is None else recipient.parsed(),
             is_complimentary=self.complimentary,
             facts={
                 "note": note and text(note, "note", 1_000, lines=True),
@@ -177,8 +177,9 @@ class IssuingMutation:
 
 @extend(GiftCard, description="The product it was sold as; null for the member.")
 async def product(self: GiftCard, info: Info) -> GiftCardProduct | None:
-    is_shown = self.product_id is not None and info.context.caller.member_id is None
-    return await info.context.load(products_by_ids, int(self.product_id)) if is_shown else None
+    if self.product_id is None or info.context.caller.member_id is not None:
+        return None
+    return await info.context.load(products_by_ids, int(self.product_id))
 
 
 @extend(GiftCard, description="The pool it belongs to. Null without `ManagePools`.")

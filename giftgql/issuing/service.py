@@ -106,9 +106,10 @@ async def publish(tx: Transaction, wanted: Publish) -> CardView:
     elif campaign.status is CampaignStatus.CANCELLED:
         raise Conflict("campaignId", "The campaign is cancelled.")
     else:
-        card_id = await stock.take_free(tx, campaign_id=wanted.campaign_id)
-        if card_id is None:
+        taken = await stock.take_free(tx, campaign_id=wanted.campaign_id)
+        if taken is None:
             raise PoolExhausted("campaignId", "campaign")
+        card_id = taken
         facts = {"member_id": wanted.member_id, "purchased_on": tx.today}
         await stock.hand_over(tx, card_id, facts)
         by = By(tx.caller.name, source_id=wanted.source_id, reason=f"campaign {campaign.id}")

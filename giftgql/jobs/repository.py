@@ -27,7 +27,8 @@ class JobRepository:
     async def next_due(self, kinds: Collection[str], now: datetime) -> Job | None:
         """The job that has been due for longest and that nobody has leased, locked."""
         query = _due(kinds, now).with_for_update(skip_locked=True)
-        return (await self.session.exec(query)).first()
+        found: Job | None = (await self.session.exec(query)).first()
+        return found
 
     async def is_any_due(self, kinds: Collection[str], now: datetime) -> bool:
         return (await self.session.exec(_due(kinds, now))).first() is not None

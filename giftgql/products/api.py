@@ -109,7 +109,7 @@ class GiftCardProduct:
         def money(minor: int | None) -> Money:
             return Money(minor or 0, product.currency)
 
-        custom = next((each for each in view.variants if each.is_custom), None)
+        chosen = next((each for each in view.variants if each.is_custom), None)
         return cls(
             id=strawberry.ID(str(product.id)),
             name=product.name,
@@ -123,11 +123,12 @@ class GiftCardProduct:
                 for each in view.variants
                 if not each.is_custom
             ],
-            custom=custom
-            and CustomVariant(
-                id=strawberry.ID(str(custom.id)),
-                minimum=money(custom.minimum),
-                maximum=money(custom.maximum),
+            custom=None
+            if chosen is None
+            else CustomVariant(
+                id=strawberry.ID(str(chosen.id)),
+                minimum=money(chosen.minimum),
+                maximum=money(chosen.maximum),
             ),
             expiration=ExpirationView.of(view.expiration),
             active=product.is_active,
@@ -190,7 +191,7 @@ class GiftcardProductAddInput(_ProductFacts):
             **self.facts(),
             currency=currency,
             presets=_presets(given(self.presets) or [], currency),
-            custom=custom and _range(custom, currency),
+            custom=None if custom is None else _range(custom, currency),
             expiration=expiration.parsed(today) if expiration else NEVER,
             is_active=self.active,
         )
@@ -226,7 +227,7 @@ class GiftcardProductEditInput(_ProductFacts):
             facts=facts,
             expiration=expiration.parsed(today) if expiration else None,
             presets=_presets(given(self.presets) or [], currency) if sets_presets else None,
-            custom=custom and _range(custom, currency),
+            custom=None if custom is None else _range(custom, currency),
             sets_custom=self.custom is not strawberry.UNSET,
         )
 

@@ -29,8 +29,10 @@ def upgrade() -> None:
     )
 
 
-def _where(text: str) -> dict[str, sa.TextClause]:
-    return {"sqlite_where": sa.text(text), "postgresql_where": sa.text(text)}
+def _index(name: str, table: str, columns: list[str], where: str, *, unique: bool = False) -> None:
+    """An index of some rows only."""
+    some = sa.text(where)
+    op.create_index(name, table, columns, unique=unique, sqlite_where=some, postgresql_where=some)
 
 
 def _jobs() -> None:
@@ -49,9 +51,9 @@ def _jobs() -> None:
         sa.Column("ended_at", MOMENT),
         sqlite_autoincrement=True,
     )
-    is_open = _where("state = 'QUEUED'")
-    op.create_index("uq_job_open", "job", ["kind", "subject_id"], unique=True, **is_open)
-    op.create_index("ix_job_due", "job", ["run_at", "id"], **is_open)
+    is_open = "state = 'QUEUED'"
+    _index("uq_job_open", "job", ["kind", "subject_id"], is_open, unique=True)
+    _index("ix_job_due", "job", ["run_at", "id"], is_open)
 
 
 def _products() -> None:
@@ -113,8 +115,7 @@ def _pools() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_pool_changed_in", "pool", ["changed_in", "id"])
-    is_there = _where("removed_at IS NULL")
-    op.create_index("uq_pool_system_name", "pool", ["system_name"], unique=True, **is_there)
+    _index("uq_pool_system_name", "pool", ["system_name"], "removed_at IS NULL", unique=True)
 
 
 def _campaigns() -> None:
@@ -153,8 +154,8 @@ def _cards() -> None:
             f"ALTER TABLE gift_card ADD COLUMN {other}_id {reference} "
             f"CONSTRAINT fk_gift_card_{other}_id_{other} REFERENCES {other} (id)"
         )
-        is_given = _where(f"{other}_id IS NOT NULL")
-        op.create_index(f"ix_gift_card_{other}_id", "gift_card", [f"{other}_id", "id"], **is_given)
+        given = f"{other}_id IS NOT NULL"
+        _index(f"ix_gift_card_{other}_id", "gift_card", [f"{other}_id", "id"], given)
     op.add_column("gift_card", sa.Column("purchased_on", sa.Date()))
     op.add_column("gift_card", sa.Column("point_of_contact", sa.String(100)))
     op.add_column("gift_card", sa.Column("recipient", sa.JSON()))
@@ -164,12 +165,8 @@ def _cards() -> None:
     )
     op.add_column("gift_card", sa.Column("removed_at", MOMENT))
     for other in ("pool", "campaign"):
-        op.create_index(
-            f"ix_gift_card_free_of_{other}",
-            "gift_card",
-            [f"{other}_id", "id"],
-            **_where(f"is_free AND {other}_id IS NOT NULL"),
-        )
+        given, columns = f"is_free AND {other}_id IS NOT NULL", [f"{other}_id", "id"]
+        _index(f"ix_gift_card_free_of_{other}", "gift_card", columns, given)
     for name in ("needs_pin", "needs_cvv"):
         op.add_column(
             "code", sa.Column(name, sa.Boolean(), nullable=False, server_default=sa.false())

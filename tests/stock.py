@@ -1,0 +1,63 @@
+"""Products, pools, campaigns and issued cards for tests, made through the API."""
+
+from typing import Any
+
+from tests.client import Answer, Client
+from tests.factories import done
+
+PRODUCT = """id name description imageUrl currency active automatic revision removed
+    presets { id price value } custom { id minimum maximum } expiration { kind on after }"""
+POOL = """id name systemName productId currency arbitraryValue faceValue partialRedemption
+    isCvvRequired cardCount removed expiration { kind on after }"""
+CAMPAIGN = """id name status progress { done total } count value currency codeType usableOnline
+    codeConfig { length charset prefix postfix pattern } startsOn expiration { kind on after }
+    startsActivated pinLength redemptionLimit"""
+CARD = """id status currency balance lifetimeTotal redeemed subtracted expiresOn memberId productId
+    poolId campaignId purchasedOn faceValue validFrom redemptionLimit redeemedCount removed
+    recipient codes { codeType code isMasked }"""
+
+
+async def change(caller: Client, name: str, of: str, shown: str, **given: Any) -> Answer:
+    """Call a mutation with its one input; returns the answer."""
+    kind = f"{name[0].upper()}{name[1:]}Input"
+    query = f"mutation ($given: {kind}!) {{ {name}({of}: $given) {{ {shown} }} }}"
+    return await caller.run(query, given=given)
+
+
+async def product(caller: Client, **given: Any) -> dict[str, Any]:
+    """Make a product, with one preset of 50 if nothing is said of variants; returns it."""
+    if not {"presets", "custom"} & given.keys():
+        given["presets"] = [{"price": "50.00", "value": "50.00"}]
+    wanted = {"name": "A gift", **given}
+    return done(await change(caller, "giftcardProductAdd", "product", PRODUCT, **wanted))
+
+
+async def pool(caller: Client, **given: Any) -> dict[str, Any]:
+    """Make a pool of cards of 50, if nothing else is said; returns it."""
+    if not {"faceValue", "arbitraryValue"} & given.keys():
+        given["faceValue"] = "50.00"
+    wanted = {"name": "Boxes", "systemName": "boxes", **given}
+    return done(await change(caller, "giftcardPoolAdd", "pool", POOL, **wanted))
+
+
+async def campaign(caller: Client, **given: Any) -> dict[str, Any]:
+    """Have cards made; returns the campaign as it is before they are."""
+    wanted = {"name": "Gift cards October", "count": 5, "value": "100.00", **given}
+    return done(await change(caller, "giftcardCampaignAdd", "campaign", CAMPAIGN, **wanted))
+
+
+async def issue(caller: Client, product_: dict[str, Any], **given: Any) -> Answer:
+    """Issue a card of a product, its first preset if nothing is said; returns the answer."""
+    if not {"variantId", "value"} & given.keys():
+        given["variantId"] = product_["presets"][0]["id"]
+    wanted = {"productId": product_["id"], **given}
+    return await change(caller, "giftcardIssue", "giftcard", CARD, **wanted)
+
+
+async def cards(caller: Client, **arguments: Any) -> list[dict[str, Any]]:
+    """Cards: `await cards(admin, campaignId=…)`."""
+    kinds = {"status": "CardStatus", "since": "String"}
+    asked = ", ".join(f"${name}: {kinds.get(name, 'ID')}" for name in arguments)
+    passed = ", ".join(f"{name}: ${name}" for name in arguments)
+    query = f"query ({asked}) {{ giftcard({passed}, first: 1000) {{ results {{ {CARD} }} }} }}"
+    return list((await caller.run(query, **arguments))["giftcard"]["results"])
