@@ -17,7 +17,7 @@ CARD = """id status currency balance lifetimeTotal redeemed subtracted expiresOn
     recipient codes { codeType code isMasked }"""
 
 
-async def change(caller: Client, name: str, of: str, shown: str, **given: Any) -> Answer:
+async def change(caller: Client, name: str, of: str, shown: str, /, **given: Any) -> Answer:
     """Call a mutation with its one input; returns the answer."""
     kind = f"{name[0].upper()}{name[1:]}Input"
     query = f"mutation ($given: {kind}!) {{ {name}({of}: $given) {{ {shown} }} }}"

@@ -14,7 +14,7 @@ PRESET = {"price": "45.00", "value": "50.00"}
 RANGE = {"minimum": "10.00", "maximum": "200.00"}
 
 
-async def add(caller: Client, **given: Any) -> Any:
+async def add(caller: Client, /, **given: Any) -> Any:
     wanted = {"name": "A gift", **given}
     return await change(caller, "giftcardProductAdd", "product", PRODUCT, **wanted)
 

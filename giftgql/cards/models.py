@@ -1,7 +1,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Index, column, text
+from sqlalchemy import JSON, CheckConstraint, Index, column, false, text
 from sqlmodel import Field, SQLModel
 
 from giftgql.codes import CodeType
@@ -25,6 +25,7 @@ class CodeEnding(Described):
     REMOVED = "REMOVED", "Its card was removed."
 
 
+_NO: dict[str, Any] = {"server_default": false()}
 _FREE = ("pool", "campaign")
 
 
@@ -61,7 +62,7 @@ class GiftCard(SQLModel, table=True):
     point_of_contact: str | None = Field(default=None, max_length=100)
     recipient: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     # May be sold or published as it is. What a till sells meanwhile is found out when it is met.
-    is_free: bool = False
+    is_free: bool = Field(default=False, sa_column_kwargs=_NO)
     created_at: datetime = Field(sa_type=UtcDateTime)
     removed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
@@ -93,8 +94,8 @@ class Code(SQLModel, table=True):
     pin_verifier: str | None = Field(default=None, max_length=200, repr=False)
     cvv_verifier: str | None = Field(default=None, max_length=200, repr=False)
     # Online funds are taken only with the PIN; on any channel only with the CVV.
-    needs_pin: bool = False
-    needs_cvv: bool = False
+    needs_pin: bool = Field(default=False, sa_column_kwargs=_NO)
+    needs_cvv: bool = Field(default=False, sa_column_kwargs=_NO)
     expires_on: date | None = None
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
