@@ -3,6 +3,7 @@
 import re
 from contextlib import suppress
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 import isodate
@@ -30,3 +31,9 @@ def duration(written: str, field: str) -> Duration:
             if start <= start + found <= start.replace(year=start.year + 100):
                 return found
     raise InvalidInput(field, "is no ISO 8601 duration such as PT15M or P6M, up to P100Y")
+
+
+@lru_cache(1_000)
+def day_after(day: date, period: str) -> date:
+    """The day on which a period ends that begins on a day; a million cards sold on a day ask."""
+    return day + duration(period, "validity")
