@@ -5,6 +5,7 @@ from calendar import monthrange
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 import isodate
@@ -76,3 +77,9 @@ def day(written: str, field: str) -> date:
         with suppress(ValueError):
             return date.fromisoformat(written)
     raise InvalidInput(field, "is no date such as 2026-12-31 (year-month-day)")
+
+
+@lru_cache(1_000)
+def day_after(day: date, period: str) -> date:
+    """The day on which a period ends that begins on a day; a million cards sold on a day ask."""
+    return day + duration(period, "validity")

@@ -18,7 +18,7 @@ from giftgql.campaigns.repository import CampaignRepository
 from giftgql.cards.repository import CardRepository
 from giftgql.clients.repository import ClientRepository
 from giftgql.database import Database, translated
-from giftgql.durations import duration
+from giftgql.durations import day_after
 from giftgql.imports.repository import ImportRepository
 from giftgql.installation.repository import InstallationRepository
 from giftgql.issuing.repository import PublicationRepository
@@ -90,7 +90,7 @@ class Reading:
     def end_after(self, begins: datetime, period: str) -> datetime:
         """The moment after the last day of a period, `P6M`, that begins at a moment."""
         first = begins.astimezone(self.settings.zone).date()
-        return self.start_of(first + duration(period, "validity") + timedelta(days=1))
+        return self.start_of(day_after(first, period) + timedelta(days=1))
 
     def last_day(self, until: datetime | None) -> date | None:
         """The day in that time zone that ends at a moment, or during which that comes."""

@@ -74,6 +74,22 @@ class Outcome:
 
 
 @dataclass(slots=True)
+class Opened:
+    """What comes of an opening, not yet written: the account as it becomes, an outcome for each
+    movement, and their rows."""
+
+    funds: Funds
+    outcomes: list[Outcome]
+    entries: list[Entry]
+    lines: list[Line]
+
+    @property
+    def error(self) -> ErrorCode | None:
+        """Why the first movement was declined that was."""
+        return next((each.error for each in self.outcomes if each.error), None)
+
+
+@dataclass(slots=True)
 class Books:
     """What a batch works on: accounts and earlier movements, changed as it is decided; of what
     is to be undone also what that undoes. `holds` has the open ones of accounts where one may have

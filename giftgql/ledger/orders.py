@@ -1,5 +1,6 @@
 """What is asked of the ledger, what it works on, and what comes of it: plain values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from secrets import randbits
@@ -20,6 +21,13 @@ def movement_id() -> int:
     up with time, and needs no database; two that are the same are refused there."""
     milliseconds = time_ns() // 1_000_000 - _EPOCH_MS
     return milliseconds << _CHANCE_BITS | randbits(_CHANCE_BITS)
+
+
+def movement_ids(many: int) -> range:
+    """So many new ids in a row: of a thousand that are made one by one in a few milliseconds, two
+    may well be the same."""
+    first = movement_id()
+    return range(first, first + many)
 
 
 @dataclass(slots=True)
@@ -152,6 +160,16 @@ class Move(Order):
     allow_partial: bool = False
     revision: int | None = None
     code_until: datetime | None = None
+
+
+@dataclass(slots=True)
+class Opening:
+    """An account to be opened with its first movements, which become of `funds` what is written;
+    if `blocked`, once they are made."""
+
+    funds: Funds
+    moves: Sequence[Move] = ()
+    blocked: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

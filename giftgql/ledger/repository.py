@@ -1,6 +1,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import func, update
@@ -9,7 +10,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from giftgql.ledger.books import Books, End, Entry, Line
+from giftgql.ledger.books import Books, End, Entry, Line, Opened
 from giftgql.ledger.models import (
     REFUNDED,
     Account,
@@ -20,9 +21,10 @@ from giftgql.ledger.models import (
     Posting,
 )
 from giftgql.ledger.orders import Funds, Past
-from giftgql.rows import Clock, Write, lock_rows, write_rows
+from giftgql.rows import Clock, Write, copy_rows, lock_rows, write_rows
 
 _FUNDS = tuple(each.name for each in fields(Funds))
+_values = attrgetter(*_FUNDS)
 
 
 class LedgerRepository:
@@ -67,6 +69,19 @@ class LedgerRepository:
             Write(Account, Funds.WRITTEN, touched, is_update=True),
         )
         return (await write_rows(self.session, writes))[: len(more)]
+
+    async def write_opened(self, opened: Sequence[Opened], at: datetime, *more: Write) -> None:
+        """Write new accounts with their first movements, and more before them."""
+        accounts = [(*_values(each.funds), each.funds.due_at, at) for each in opened]
+        entries = [entry for each in opened for entry in each.entries]
+        lines = [line for each in opened for line in each.lines]
+        writes = (
+            *more,
+            Write(Account, (*_FUNDS, "due_at", "modified_at"), accounts),
+            Write(Movement, Entry._fields, entries),
+            Write(Posting, Line._fields, lines),
+        )
+        await copy_rows(self.session, writes)
 
     async def set_facts(
         self, account_id: int, *, at: datetime, is_reached_otherwise: bool = False, **facts: Any

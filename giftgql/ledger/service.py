@@ -4,15 +4,26 @@ from datetime import datetime
 from typing import Any
 
 from giftgql.errors import CurrencyMismatch, NotFound, Refusal
-from giftgql.ledger.books import Books, Outcome
+from giftgql.ledger.books import Books, Opened, Outcome
 from giftgql.ledger.decide import decide_one, end_timed_out
 from giftgql.ledger.models import Account, MovementType
-from giftgql.ledger.orders import SERVER, Close, Extend, Funds, Order, Sweep
+from giftgql.ledger.orders import (
+    SERVER,
+    Close,
+    Extend,
+    Funds,
+    Opening,
+    Order,
+    Sweep,
+    movement_ids,
+)
 from giftgql.requests import service as requests
 from giftgql.requests.service import Keys, Once
+from giftgql.rows import Write
 from giftgql.store import Reading, Transaction
 
 SWEEP_BATCH = 200
+MOST_AT_ONCE = 1_000
 
 
 @dataclass(slots=True)
@@ -63,6 +74,41 @@ async def open_account(
     )
     await tx.ledger.add(account)
     return account
+
+
+def opened(tx: Transaction, openings: Sequence[Opening]) -> list[Opened]:
+    """What comes of these openings by the rules of money. Their movements get new ids. Nothing is
+    written: `open_these` does that with those that the caller finds good."""
+    found, ids = [], iter(movement_ids(sum(len(each.moves) for each in openings)))
+    accounts = {each.funds.id: each.funds for each in openings}
+    books = Books(tx.now, accounts, tx.end_after, ceiling=tx.settings.ceiling_minor)
+    for each in openings:
+        entries, lines = len(books.entries), len(books.lines)
+        for move in each.moves:
+            move.id = next(ids)
+        outcomes = [decide_one(books, move) for move in each.moves]
+        each.funds.blocked |= each.blocked
+        found.append(Opened(each.funds, outcomes, books.entries[entries:], books.lines[lines:]))
+    return found
+
+
+async def open_these(tx: Transaction, those: Sequence[Opened], *more: Write) -> None:
+    """Write accounts that are new, with their first movements, none of which was declined; the
+    rows of `more`, that they may be about, before them. Up to 1,000 at once."""
+    assert len(those) <= MOST_AT_ONCE
+    assert not any(each.error for each in those)
+    await tx.ledger.write_opened(those, tx.now, *more)
+
+
+async def open_many(
+    tx: Transaction, openings: Sequence[Opening], *more: Write
+) -> list[list[Outcome]]:
+    """Open accounts with their first movements: all of them, or none if one was declined. What
+    came of each is told in either case."""
+    found = opened(tx, openings)
+    if not any(each.error for each in found):
+        await open_these(tx, found, *more)
+    return [each.outcomes for each in found]
 
 
 async def accounts(reading: Reading, account_ids: Sequence[int]) -> dict[int, Account]:
