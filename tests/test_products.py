@@ -149,9 +149,7 @@ async def test_cards_keep_what_they_were_sold_with(admin: Client, clock: SetCloc
 
 async def test_a_removed_product_is_gone_but_for_synchronisations(admin: Client) -> None:
     made = await product(admin)
-    removed = done(
-        await change(admin, "giftcardProductRemove", "product", PRODUCT, id=made["id"])
-    )
+    removed = done(await change(admin, "giftcardProductRemove", "product", PRODUCT, id=made["id"]))
     assert removed["removed"] is True
     assert await listed(admin) == []
     assert await listed(admin, f'(id: "{made["id"]}")') == []

@@ -110,7 +110,7 @@ def _new_cards(campaign: Campaign, many: int, pattern: Funds) -> Sequence[NewCar
 
 
 def _given_away(campaign: Campaign, by: By) -> Move:
-    return Move(account_id=0, type=MovementType.ADD, amount=campaign.value, price=0, by=by)
+    return Move(account_id=0, type=MovementType.ADD, amount=campaign.value, by=by)
 
 
 def _pin(digits: int) -> str:
