@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ import typer
 from giftgql.terminal import fail, run, settings_or_fail, with_store
 
 if TYPE_CHECKING:
-    from giftgql.imports.models import ImportFile
+    from giftgql.imports.models import ImportFile, ImportKind
     from giftgql.spreadsheets import Table
     from giftgql.store import Store
 
@@ -50,15 +50,17 @@ def import_cards(file: File, dry_run: DryRun = False, failures: Failures = None)
 
 def _import(kind: str, file: Path, dry_run: bool, failures: Path | None) -> None:
     from giftgql.imports import service
-    from giftgql.imports.models import ImportKind, ImportStatus
+    from giftgql.imports.models import ImportKind
     from giftgql.permissions import THE_OPERATOR
 
     if file.is_dir():
         fail(f"{file} is a folder.")
 
+    if dry_run:
+        _try_out(ImportKind[kind], file)
+        return
+
     async def work(store: "Store") -> "ImportFile":
-        if dry_run:
-            return await service.try_out(store, ImportKind[kind], _chunks(file))
         received = await service.receive(store, THE_OPERATOR, ImportKind[kind], _chunks(file))
         assert received.id is not None
         done = await _done(store, received.id)
@@ -66,17 +68,35 @@ def _import(kind: str, file: Path, dry_run: bool, failures: Path | None) -> None
             await _write(await service.failure_export(store, received.id), failures)
         return done
 
-    result = with_store(work)
-    verb = "would be imported" if dry_run else "imported"
-    typer.echo(
-        f"{result.imported:,} {verb}, {result.unchanged:,} unchanged, {result.failed:,} failed."
-    )
-    if result.status is ImportStatus.FAILED:
-        fail(f"The import has failed: {result.error}")
-    if result.failed:
-        if not dry_run and failures is None:
+    done = with_store(work)
+    _say(done.imported, done.unchanged, done.failed, done.error)
+    if done.failed:
+        if failures is None:
             typer.echo("--failures FILE writes the rows that failed, to be corrected.", err=True)
         raise typer.Exit(1)
+
+
+def _try_out(kind: "ImportKind", file: Path) -> None:
+    from giftgql.imports import service
+
+    async def work(store: "Store") -> service.Trial:
+        return await service.try_out(store, kind, _chunks(file))
+
+    trial = with_store(work)
+    for each in trial.failures:
+        place = f"line {each.line}" + (f", {each.column}" if each.column else "")
+        typer.echo(f"{place}: {each.reason}")
+    _say(trial.imported, trial.unchanged, trial.failed, trial.refusal, would="would be ")
+    if trial.failed:
+        raise typer.Exit(1)
+
+
+def _say(
+    imported: int, unchanged: int, failed: int, refusal: str | None, *, would: str = ""
+) -> None:
+    typer.echo(f"{imported:,} {would}imported, {unchanged:,} unchanged, {failed:,} failed.")
+    if refusal is not None:
+        fail(refusal)
 
 
 async def _done(store: "Store", import_id: int) -> "ImportFile":
@@ -130,7 +150,7 @@ async def _watch(store: "Store", import_id: int) -> None:
             await asyncio.sleep(REDRAW_SECONDS)
 
 
-async def _chunks(file: Path) -> AsyncIterator[bytes]:
+async def _chunks(file: Path) -> AsyncGenerator[bytes, None]:
     if str(file) == "-":
         source = sys.stdin.buffer
     else:

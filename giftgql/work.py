@@ -50,10 +50,11 @@ WORKS: Works = {
     SWEEP: Work(sweep, again_in=lambda store: store.settings.sweep_seconds),
     RESEAL: Work(reseal),
     campaigns.JOB: Work(generation.make_cards, give_up=campaigns.fail),
+    imports.JOB: Work(imports.import_rows, give_up=imports.fail),
     generation.PINS: Work(generation.harden_pins),
 }
 
-LANES = ((SWEEP,), (campaigns.JOB, RESEAL), (generation.PINS,))
+LANES = ((SWEEP,), (campaigns.JOB, imports.JOB, RESEAL), (generation.PINS,))
 """Kinds that need not wait for each other: what is short, what is long, and what takes threads."""
 
 

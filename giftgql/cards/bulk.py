@@ -4,7 +4,7 @@ What can be worked out before the transaction is: `prepared` seals codes in what
 called in, with ids that were reserved for it. `add` then writes all that are new.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from giftgql.codes import CodeText, CodeType
 from giftgql.errors import ErrorCode
 from giftgql.ledger import service as ledger
 from giftgql.ledger.orders import Funds, Move, Opening
-from giftgql.store import Transaction
+from giftgql.store import Reading, Transaction
 from giftgql.vault import Vault
 
 PIN = "printed pin"
@@ -94,6 +94,12 @@ def prepared(
         _prepared(vault, each, card_id, code_id)
         for each, card_id, code_id in zip(new, card_ids, code_ids, strict=False)
     ]
+
+
+async def pools_of(reading: Reading, fingerprints: Sequence[bytes]) -> Mapping[bytes, int | None]:
+    """Of those of the fingerprints that are of a code, the pool of its card; None where it has no
+    pool or the code has ended."""
+    return await reading.cards.pools_of(fingerprints)
 
 
 async def unknown(tx: Transaction, cards: Sequence[Prepared]) -> list[Prepared]:

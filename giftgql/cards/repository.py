@@ -195,6 +195,16 @@ class CardRepository:
     async def reserve_code_ids(self, many: int) -> Sequence[int]:
         return await reserve_ids(self.session, Code, many)
 
+    async def pools_of(self, fingerprints: Collection[bytes]) -> dict[bytes, int | None]:
+        """The pool of the card of each code that is there; None of one that has ended."""
+        query = (
+            select(Code.fingerprint, GiftCard.pool_id, Code.ended_at)
+            .join(GiftCard, col(GiftCard.id) == Code.card_id)
+            .where(col(Code.fingerprint).in_(fingerprints))
+        )
+        found = (await self.session.exec(query)).all()
+        return {print_: None if ended_at else pool_id for print_, pool_id, ended_at in found}
+
     @staticmethod
     def cards_to_add(columns: Columns, rows: Rows) -> Write:
         return Write(GiftCard, columns, rows)

@@ -1,7 +1,8 @@
 import asyncio
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 
 from giftgql.campaigns import service as campaigns
@@ -10,13 +11,18 @@ from giftgql.cards import bulk, stock
 from giftgql.cards.bulk import NewCard, Prepared
 from giftgql.codes import CodeText
 from giftgql.jobs import service as jobs
+from giftgql.jobs.ahead import one_ahead
 from giftgql.jobs.service import Lease, LeaseLost
 from giftgql.ledger.models import MovementType
 from giftgql.ledger.orders import By, Funds, Move
 from giftgql.store import Store, Transaction
+from giftgql.vault import Vault
 
 PIECE = 1_000
 """Cards of a piece: the work of about a tenth of a second."""
+
+PIECES_RESERVED = 10
+"""For how many pieces ids are reserved at once."""
 
 PINS_PIECE = 64
 """PINs that are hardened in a piece: the work of one to two seconds of two threads."""
@@ -30,33 +36,49 @@ class NotMade(Exception):
 
 
 async def make_cards(store: Store, lease: Lease) -> bool:
-    """Make the next cards of a campaign; a step of its job."""
-    async with store.write() as tx:
-        campaign = await campaigns.get(tx, lease.subject_id)
-        wanted = min(campaign.count - campaign.made, PIECE)
-        if wanted <= 0 or campaign.status is not CampaignStatus.IN_PROGRESS:
-            return False
-        card_ids, code_ids = await bulk.reserve(tx, wanted)
-        pattern = _funds(tx, campaign)
+    """Make the cards of a campaign, piece by piece; the work of its job."""
+    async with aclosing(one_ahead(_pieces(store, lease.subject_id))) as pieces:
+        async for ready in pieces:
+            async with store.write() as tx:
+                await jobs.hold(tx, lease)
+                is_done = await _write(tx, lease.subject_id, ready)
+            if is_done:
+                return False
+    return False
 
-    def prepared() -> list[Prepared]:
-        new = _new_cards(campaign, wanted, pattern)
-        return bulk.prepared(store.vault, new, card_ids, code_ids)
 
-    ready = await asyncio.to_thread(prepared)
-    async with store.write() as tx:
-        await jobs.hold(tx, lease)
-        campaign = await campaigns.held(tx, lease.subject_id)
-        if campaign.status is not CampaignStatus.IN_PROGRESS:
-            raise LeaseLost
-        fresh = await bulk.unknown(tx, ready)
-        declined = [error for error in await bulk.add(tx, fresh) if error]
-        if declined:
-            raise NotMade(declined[0])
-        await campaigns.count(tx, campaign, len(fresh))
-        if campaign.pin_length is not None:
-            await jobs.add(tx, PINS)
-        return campaign.made < campaign.count
+async def _pieces(store: Store, campaign_id: int) -> AsyncGenerator[list[Prepared], None]:
+    """Cards to be written, more of them than needed where a code is not new."""
+    card_ids, code_ids = list[int](), list[int]()
+    while True:
+        if not card_ids:
+            async with store.write() as tx:
+                campaign = await campaigns.get(tx, campaign_id)
+                wanted = min(campaign.count - campaign.made, PIECES_RESERVED * PIECE)
+                if wanted <= 0 or campaign.status is not CampaignStatus.IN_PROGRESS:
+                    return
+                card_ids, code_ids = map(list, await bulk.reserve(tx, wanted))
+                pattern = _funds(tx, campaign)
+        yield await asyncio.to_thread(
+            _prepared, store.vault, campaign, pattern, card_ids[:PIECE], code_ids[:PIECE]
+        )
+        del card_ids[:PIECE], code_ids[:PIECE]
+
+
+async def _write(tx: Transaction, campaign_id: int, ready: Sequence[Prepared]) -> bool:
+    """Write cards that are wanted still; returns whether no more are. Raises LeaseLost where
+    the campaign was stopped, NotMade."""
+    campaign = await campaigns.held(tx, campaign_id)
+    if campaign.status is not CampaignStatus.IN_PROGRESS:
+        raise LeaseLost
+    fresh = (await bulk.unknown(tx, ready))[: campaign.count - campaign.made]
+    declined = [error for error in await bulk.add(tx, fresh) if error]
+    if declined:
+        raise NotMade(declined[0])
+    await campaigns.count(tx, campaign, len(fresh))
+    if campaign.pin_length is not None:
+        await jobs.add(tx, PINS)
+    return campaign.made >= campaign.count
 
 
 async def harden_pins(store: Store, lease: Lease) -> bool:
@@ -89,11 +111,17 @@ def _funds(tx: Transaction, campaign: Campaign) -> Funds:
     )
 
 
-def _new_cards(campaign: Campaign, many: int, pattern: Funds) -> Sequence[NewCard]:
+def _prepared(
+    vault: Vault,
+    campaign: Campaign,
+    pattern: Funds,
+    card_ids: Sequence[int],
+    code_ids: Sequence[int],
+) -> list[Prepared]:
     kind, digits = campaign.code_type, campaign.pin_length
     by = By(campaign.created_by, reason=f"campaign {campaign.id}")
     needs_pin = campaigns.needs_pin(campaign)
-    return [
+    new = [
         NewCard(
             code=CodeText(text),
             kind=kind,
@@ -105,8 +133,9 @@ def _new_cards(campaign: Campaign, many: int, pattern: Funds) -> Sequence[NewCar
             is_free=True,
             campaign_id=campaign.id,
         )
-        for text in dict.fromkeys(campaigns.config(campaign).make(many, kind))
+        for text in campaigns.config(campaign).make(len(card_ids), kind)
     ]
+    return bulk.prepared(vault, new, card_ids, code_ids)
 
 
 def _given_away(campaign: Campaign, by: By) -> Move:

@@ -67,7 +67,7 @@ class ImportChunk(SQLModel, table=True):
 
 
 class ImportFailure(SQLModel, table=True):
-    """A row that was not imported, and why. Its cells are kept but for secrets."""
+    """A row that was not imported, and why. Its cells are kept sealed: one of them is a code."""
 
     __tablename__ = "import_failure"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -77,4 +77,5 @@ class ImportFailure(SQLModel, table=True):
     column_name: str | None = Field(default=None, max_length=100)
     value: str | None = Field(default=None, max_length=1_000)
     reason: str = Field(max_length=500)
-    cells: list[str] = Field(sa_type=JSON)
+    ciphertext: bytes = Field(repr=False)
+    cipher_key: int

@@ -17,7 +17,10 @@ from giftgql.paging import Cut
 from giftgql.rows import Rows, Write, write_rows
 
 CHUNK = ("import_id", "start", "size", "ciphertext", "cipher_key")
-FAILURE = ("import_id", "line", "column_name", "value", "reason", "cells")
+FAILURE = (
+    *("import_id", "line", "column_name", "value", "reason"),
+    *("ciphertext", "cipher_key"),
+)
 OPEN = (ImportStatus.RECEIVING, ImportStatus.IN_PROGRESS)
 
 
@@ -82,10 +85,8 @@ class ImportRepository:
         mine = col(ImportChunk.import_id) == import_id
         await self.session.exec(delete(ImportChunk).where(mine))
 
-    @staticmethod
-    def failures(rows: Rows) -> Write:
-        """Rows that were not imported, to be written."""
-        return Write(ImportFailure, FAILURE, rows)
+    async def add_failures(self, rows: Rows) -> None:
+        await write_rows(self.session, [Write(ImportFailure, FAILURE, rows)])
 
     async def page_of_failures(
         self, import_id: int, *, after: int = 0, first: int, skip: int = 0

@@ -224,6 +224,7 @@ def _imports() -> None:
         sa.Column("column_name", sa.String(100)),
         sa.Column("value", sa.String(1_000)),
         sa.Column("reason", sa.String(500), nullable=False),
-        sa.Column("cells", sa.JSON(), nullable=False),
+        sa.Column("ciphertext", sa.LargeBinary(), nullable=False),
+        sa.Column("cipher_key", sa.Integer(), nullable=False),
         sqlite_with_rowid=False,
     )
