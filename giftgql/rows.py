@@ -4,7 +4,7 @@
 trip on PostgreSQL, one visit to the thread on SQLite, no ORM objects. `copy_rows` is for many more.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cache, lru_cache
@@ -186,7 +186,7 @@ async def copy_rows(session: AsyncSession, writes: Sequence[Write]) -> None:
     assert not any(each.is_update or each.unless_there for each in writes)
     driver, dialect = await _driver(session), _dialect(session)
     if isinstance(driver, OneHopConnection):
-        await write_rows(session, writes)
+        await driver.run_all([part for each in writes for part in _at_once(each, dialect)])
         return
     number = await driver.fetchval(f"SELECT {_THIS_TRANSACTION[dialect]}")
     for each in writes:
@@ -195,6 +195,27 @@ async def copy_rows(session: AsyncSession, writes: Sequence[Write]) -> None:
             columns, rows = (*columns, "changed_in"), [(*row, number) for row in rows]
         if rows:
             await driver.copy_records_to_table(table.name, records=rows, columns=columns)
+
+
+MARKS_AT_ONCE = 4_000
+"""SQLite takes so many values in one statement here: a thread that steps through it row by row
+would fight over the interpreter's lock at each one with whoever makes the next rows."""
+
+
+def _at_once(write: Write, dialect: str) -> Iterator[tuple[str, Rows]]:
+    """The statements by which SQLite inserts many rows, each with the values of some."""
+    table, rows = _table(write.model), _given(write, dialect)
+    size = max(MARKS_AT_ONCE // len(write.columns), 1)
+    for start in range(0, len(rows), size):
+        some = rows[start : start + size]
+        values = tuple(value for row in some for value in row)
+        yield _insert_of(table, write.columns, len(some)), [values]
+
+
+@cache
+def _insert_of(table: Table, columns: Columns, many: int) -> str:
+    insert, _, row = _insert(table, columns, "sqlite", 0).partition(" VALUES ")
+    return f"{insert} VALUES {', '.join([row] * many)}"
 
 
 def _read(rows: Rows, readers: "Converters") -> Rows:
@@ -268,6 +289,7 @@ def _read_moment(value: str) -> datetime:
 
 
 @lru_cache(1_000)  # the moment of a transaction comes in each of its rows
+@lru_cache(1_000)
 def _write_moment(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 

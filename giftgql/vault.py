@@ -15,6 +15,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from time import monotonic
 
 from argon2.exceptions import InvalidHashError, VerificationError
 from cryptography.exceptions import InvalidTag
@@ -29,6 +30,9 @@ from giftgql.pins import Pins, valid_cvv, valid_pin
 __all__ = ["Keyring", "KeyringError", "Sealed", "Vault", "valid_cvv", "valid_pin"]
 
 _NONCE_BYTES = 12
+_ASK_AGAIN = 0.002
+"""For so many seconds the key file is not looked at again."""
+
 _HMAC = "$hmac$"
 _ALTERED = "A stored verifier cannot be read: its row was altered."
 
@@ -118,6 +122,7 @@ class Vault:
         self.ring = ring
         self._path = path
         self._read_at = _changed_at(path)
+        self._asked_at = 0.0
         self._pins = Pins()
 
     @classmethod
@@ -138,7 +143,7 @@ class Vault:
         nonce = os.urandom(_NONCE_BYTES)
         kid = self.ring.primary
         bound = _bound_to(kind, card_id, fingerprint)
-        text = AESGCM(self._key(kid, "code")).encrypt(nonce, code.clear.encode(), bound)
+        text = _cipher(self._key(kid, "code")).encrypt(nonce, code.clear.encode(), bound)
         return Sealed(fingerprint, self.ring.index, nonce + text, kid, code.last_four)
 
     def unseal(
@@ -153,7 +158,7 @@ class Vault:
         nonce, text = ciphertext[:_NONCE_BYTES], ciphertext[_NONCE_BYTES:]
         bound = _bound_to(kind, card_id, fingerprint)
         try:
-            clear = AESGCM(self._key(cipher_key, "code")).decrypt(nonce, text, bound)
+            clear = _cipher(self._key(cipher_key, "code")).decrypt(nonce, text, bound)
         except (InvalidTag, ValueError):
             raise KeyringError("A stored code does not open: its row was altered.") from None
         return CodeText(clear.decode())
@@ -172,12 +177,12 @@ class Vault:
         the same purpose and what it is bound to, such as its row."""
         self._keep_up()
         nonce, kid = os.urandom(_NONCE_BYTES), self.ring.primary
-        return nonce + AESGCM(self._key(kid, purpose)).encrypt(nonce, content, bound_to), kid
+        return nonce + _cipher(self._key(kid, purpose)).encrypt(nonce, content, bound_to), kid
 
     def unseal_bytes(self, purpose: str, sealed: bytes, kid: int, *, bound_to: bytes) -> bytes:
         nonce, content = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         try:
-            return AESGCM(self._key(kid, purpose)).decrypt(nonce, content, bound_to)
+            return _cipher(self._key(kid, purpose)).decrypt(nonce, content, bound_to)
         except (InvalidTag, ValueError):
             raise KeyringError("Something sealed does not open: its row was altered.") from None
 
@@ -296,7 +301,12 @@ class Vault:
             self.ring = ring
 
     def _keep_up(self) -> None:
-        """Take up a new primary key as soon as it is in the file; without a file go on."""
+        """Take up a new primary key as soon as it is in the file; without a file go on. A
+        thousand codes that are sealed together need not ask a thousand times."""
+        now = monotonic()
+        if now < self._asked_at + _ASK_AGAIN:
+            return
+        self._asked_at = now
         changed_at = _changed_at(self._path)
         if changed_at and changed_at != self._read_at:
             self.reload()
@@ -326,6 +336,11 @@ def _changed_at(path: Path | None) -> int:
 
 def _bound_to(kind: CodeType, card_id: int, fingerprint: bytes) -> bytes:
     return b"giftgql|code|%s|%d|" % (kind.value.encode(), card_id) + fingerprint
+
+
+@cache
+def _cipher(key: bytes) -> AESGCM:
+    return AESGCM(key)
 
 
 @cache

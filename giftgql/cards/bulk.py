@@ -29,7 +29,7 @@ CODE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewCard:
     """A card with one code. `funds` is its account, of whatever id; `moves` are its first ones,
     and it is blocked after them. `prints_pin`: the PIN is to be given out once."""
@@ -53,7 +53,7 @@ class NewCard:
     point_of_contact: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prepared:
     """A card ready to be written, but for when that is."""
 

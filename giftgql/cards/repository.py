@@ -144,8 +144,8 @@ class CardRepository:
 
     async def known_fingerprints(self, fingerprints: Collection[bytes]) -> frozenset[bytes]:
         """Those of the fingerprints that are of a code, live or ended."""
-        query = select(Code.fingerprint).where(col(Code.fingerprint).in_(fingerprints))
-        return frozenset((await self.session.exec(query)).all())
+        one, keys = ("fingerprint",), [(each,) for each in fingerprints]
+        return frozenset(row[0] for row in await rows_by(self.session, Code, one, one, keys))
 
     async def add_code(self, code: Code) -> int | None:
         """Add a code; None if its fingerprint is or was another's. Waits for a running add."""

@@ -1,9 +1,9 @@
 import asyncio
 import secrets
 import string
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from functools import partial
 
 from giftgql.campaigns import service as campaigns
 from giftgql.campaigns.models import Campaign, CampaignStatus
@@ -58,9 +58,9 @@ async def _pieces(store: Store, campaign_id: int) -> AsyncGenerator[list[Prepare
                 if wanted <= 0 or campaign.status is not CampaignStatus.IN_PROGRESS:
                     return
                 card_ids, code_ids = map(list, await bulk.reserve(tx, wanted))
-                pattern = _funds(tx, campaign)
+                funds = _funds(tx, campaign)
         yield await asyncio.to_thread(
-            _prepared, store.vault, campaign, pattern, card_ids[:PIECE], code_ids[:PIECE]
+            _prepared, store.vault, campaign, funds, card_ids[:PIECE], code_ids[:PIECE]
         )
         del card_ids[:PIECE], code_ids[:PIECE]
 
@@ -97,10 +97,11 @@ async def harden_pins(store: Store, lease: Lease) -> bool:
     return True
 
 
-def _funds(tx: Transaction, campaign: Campaign) -> Funds:
-    """What all cards of a campaign have in common."""
+def _funds(tx: Transaction, campaign: Campaign) -> Callable[[], Funds]:
+    """Makes the accounts of a campaign's cards."""
     starts_on = campaign.starts_on
-    return Funds(
+    return partial(
+        Funds,
         id=0,
         currency=campaign.currency,
         valid_from=tx.start_of(starts_on) if starts_on else None,
@@ -114,7 +115,7 @@ def _funds(tx: Transaction, campaign: Campaign) -> Funds:
 def _prepared(
     vault: Vault,
     campaign: Campaign,
-    pattern: Funds,
+    funds: Callable[[], Funds],
     card_ids: Sequence[int],
     code_ids: Sequence[int],
 ) -> list[Prepared]:
@@ -125,7 +126,7 @@ def _prepared(
         NewCard(
             code=CodeText(text),
             kind=kind,
-            funds=replace(pattern),
+            funds=funds(),
             moves=[_given_away(campaign, by)] if campaign.is_activated else (),
             pin=None if digits is None else _pin(digits),
             prints_pin=digits is not None,
