@@ -15,7 +15,7 @@ from strawberry.schema.schema import validate_document
 from giftgql.context import Context
 from giftgql.guard import INTROSPECTION, measured, operations
 from giftgql.permissions import Permission
-from giftgql.settings import Settings
+from giftgql.settings import DocumentLimits
 
 REMEMBERED, LONGEST_REMEMBERED = 200, 4_000
 
@@ -35,16 +35,16 @@ class Documents:
     def __init__(self) -> None:
         self.remembered = lru_cache(maxsize=REMEMBERED)(self.read)
 
-    def get(self, text: str, schema: GraphQLSchema, settings: Settings) -> Document:
+    def get(self, text: str, schema: GraphQLSchema, limits: DocumentLimits) -> Document:
         """Raises GraphQLSyntaxError, or OperationTooComplex for a document beyond a limit."""
         if len(text) > LONGEST_REMEMBERED:
-            return self.read(text, schema, settings)
-        return self.remembered(text, schema, settings)
+            return self.read(text, schema, limits)
+        return self.remembered(text, schema, limits)
 
     @staticmethod
-    def read(text: str, schema: GraphQLSchema, settings: Settings) -> Document:
-        tree = parse(text, max_tokens=settings.max_tokens)
-        root_fields = measured(tree, settings)
+    def read(text: str, schema: GraphQLSchema, limits: DocumentLimits) -> Document:
+        tree = parse(text, max_tokens=limits.tokens)
+        root_fields = measured(tree, limits)
         return Document(tree, root_fields, validate_document(schema, tree, tuple(specified_rules)))
 
 
@@ -59,7 +59,7 @@ class ReadDocument(SchemaExtension):
         execution = self.execution_context
         context: Context = execution.context
         document = self._documents.get(
-            execution.query or "", execution.schema._schema, context.store.settings
+            execution.query or "", execution.schema._schema, context.store.settings.document_limits
         )
         if context.operation_name is None and len(operations(document.tree)) > 1:
             raise GraphQLError("operationName is needed: the document has several operations.")

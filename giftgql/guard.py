@@ -17,7 +17,7 @@ from graphql import (
 )
 
 from giftgql.errors import OperationTooComplex
-from giftgql.settings import Settings
+from giftgql.settings import DocumentLimits
 
 INTROSPECTION = frozenset({"__schema", "__type"})
 INTROSPECTION_DEPTH, INTROSPECTION_FIELDS = 20, 400
@@ -64,7 +64,7 @@ class Size:
         )
 
 
-def measured(document: DocumentNode, settings: Settings) -> tuple[str, ...]:
+def measured(document: DocumentNode, limits: DocumentLimits) -> tuple[str, ...]:
     """The root fields the document asks for. Refuses one beyond a limit."""
     measure = _Measure(document)
     _limit("definitions", len(document.definitions), DEFINITIONS)
@@ -72,14 +72,14 @@ def measured(document: DocumentNode, settings: Settings) -> tuple[str, ...]:
     for operation in operations(document):
         size = measure.selection(operation.selection_set)
         whole = whole.beside(size)
-        _limit("root fields", size.roots, settings.max_root_fields)
-        _limit("levels of fields", size.depth, settings.max_depth)
-    _limit("fields", whole.fields, settings.max_fields)
-    _limit("aliases", whole.aliases, settings.max_aliases)
+        _limit("root fields", size.roots, limits.root_fields)
+        _limit("levels of fields", size.depth, limits.depth)
+    _limit("fields", whole.fields, limits.fields)
+    _limit("aliases", whole.aliases, limits.aliases)
     _limit("directives", whole.directives, DIRECTIVES)
     _limit("levels of cards within cards", whole.card_levels, CARD_LEVELS)
     _limit("fields of metadata", whole.metadata, METADATA)
-    _limit("look-ups by code", whole.lookups, settings.max_code_lookups)
+    _limit("look-ups by code", whole.lookups, limits.code_lookups)
     for node in measure.introspection:
         size = measure.selection(node.selection_set)
         _limit("levels of introspection", size.depth, INTROSPECTION_DEPTH)

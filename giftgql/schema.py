@@ -1,5 +1,7 @@
 """The GraphQL schema, put together from the features' parts."""
 
+from functools import cache
+
 import strawberry
 import structlog
 from graphql import GraphQLError
@@ -69,7 +71,9 @@ def is_of_the_document(error: GraphQLError) -> bool:
     return is_graphql and error.message.startswith("Argument '")
 
 
+@cache
 def build() -> Schema:
+    """The one schema of this process, which remembers the documents it has read."""
     for root in (Query, Mutation):
         for field in get_object_definition(root, strict=True).fields:
             if not any(isinstance(directive, Requires) for directive in field.directives):

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -30,6 +30,17 @@ SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 _LIBPQ_ONLY = ("connect_timeout", "keepalives", "tcp_user_timeout", "gssencmode")
 
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
+
+
+class DocumentLimits(NamedTuple):
+    """The limits on a GraphQL document, apart: what is remembered of one goes by them."""
+
+    tokens: int
+    depth: int
+    fields: int
+    aliases: int
+    root_fields: int
+    code_lookups: int
 
 
 class Settings(BaseSettings):
@@ -163,6 +174,17 @@ class Settings(BaseSettings):
     @cached_property
     def keyring_file(self) -> Path:
         return self.keys_file or self.data_dir / "keys.json"
+
+    @cached_property
+    def document_limits(self) -> DocumentLimits:
+        return DocumentLimits(
+            tokens=self.max_tokens,
+            depth=self.max_depth,
+            fields=self.max_fields,
+            aliases=self.max_aliases,
+            root_fields=self.max_root_fields,
+            code_lookups=self.max_code_lookups,
+        )
 
     @cached_property
     def zone(self) -> ZoneInfo:

@@ -185,6 +185,8 @@ Batch = Callable[[Reading, Sequence[Key]], Awaitable[Sequence[Value]]]
 class Poster(Protocol):
     """What posts movements of money, together with those of others; `startup` puts it here."""
 
+    unanswered: int
+
     async def post(self, asked: Any) -> Any: ...
 
     async def close(self) -> None: ...

@@ -11,17 +11,41 @@ from time import monotonic
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import event
 
+from giftgql import pins
 from giftgql.permissions import Channel, Permission
 from giftgql.settings import Settings
 from giftgql.startup import open_store
 from giftgql.store import Store
 from tests import factories, servers
 from tests.client import Client, Server
+from tests.databases import Databases
 
 TEMPLATE = "giftgql_template"
+PATIENT: dict[str, Any] = {"lock_seconds": 30, "statement_seconds": 30}
+"""Longer than any machine is busy: tests of what is refused after a while say how long that is."""
+
 ALL_BUT_UNMASKED = frozenset(Permission) - {Permission.VIEW_UNMASKED_GIFT_CARD_CODES}
+
+
+@pytest.fixture(autouse=True)
+def plain_log() -> None:
+    """A traceback in a line each: structlog's own with all variables takes seconds, in which no
+    other request is served, so that one failure would bring on the next."""
+    plain = structlog.dev.ConsoleRenderer(
+        colors=False, exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(processors=[structlog.processors.add_log_level, plain])
+
+
+@pytest.fixture(autouse=True)
+def cheap_secrets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The least that argon2 can cost, but for tests of what it costs."""
+    if request.node.get_closest_marker("real_argon2") is None:
+        monkeypatch.setattr(pins, "MEMORY_KIB", 8)
+        monkeypatch.setattr(pins, "ROUNDS", 1)
 
 
 @pytest.fixture(scope="session")
@@ -54,11 +78,13 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres: servers.PostgresServer, templates: Templates) -> str:
+def databases(postgres: servers.PostgresServer, templates: Templates) -> Iterator[Databases]:
     postgres.sql(f"CREATE DATABASE {TEMPLATE}")
     url = postgres.url(TEMPLATE)
     _migrate(Settings(data_dir=templates.folder, database_url=url, _env_file=None))
-    return TEMPLATE
+    databases = Databases(postgres, TEMPLATE)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -69,13 +95,12 @@ def settings(
     shutil.copy(templates.keys, tmp_path / "keys.json")
     if request.param == "sqlite":
         shutil.copy(templates.sqlite, tmp_path / "giftgql.db")
-        yield Settings(data_dir=tmp_path, _env_file=None)
+        yield Settings(data_dir=tmp_path, **PATIENT, _env_file=None)
         return
-    template = request.getfixturevalue("postgres_template")
-    postgres: servers.PostgresServer = request.getfixturevalue("postgres")
-    url = postgres.create(template)
-    yield Settings(data_dir=tmp_path, database_url=url, _env_file=None)
-    postgres.drop(url)
+    databases: Databases = request.getfixturevalue("databases")
+    url = databases.take()
+    yield Settings(data_dir=tmp_path, database_url=url, **PATIENT, _env_file=None)
+    databases.give_back(url)
 
 
 @pytest.fixture

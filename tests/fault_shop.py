@@ -16,7 +16,7 @@ from giftgql.permissions import Permission
 from giftgql.settings import Settings
 from giftgql.startup import open_store
 from giftgql.store import Store
-from tests import factories
+from tests import factories, servers
 from tests.client import Answer, Client, Server
 from tests.factories import code_of
 from tests.tables import Tables
@@ -54,8 +54,20 @@ class Shop:
         """As `uses`: the first one has a transaction of its own, all others have the next."""
         async with held_up(self):
             asking = asyncio.create_task(self.uses(card, keys, is_keyed=is_keyed))
-            await asyncio.sleep(0.3)
+            await self.until_waiting(len(keys))
         return await asking
+
+    @property
+    def waiting(self) -> int:
+        """How many orders have come as far as the ledger and are not answered."""
+        assert self.store.poster is not None
+        return self.store.poster.unanswered
+
+    async def until_waiting(self, number: int) -> None:
+        """Wait until so many orders are with the ledger."""
+        async with asyncio.timeout(servers.PATIENCE):
+            while self.waiting < number:  # noqa: ASYNC110  the poster tells nobody
+                await asyncio.sleep(0.005)
 
     async def made(self, keys: list[str]) -> Counter[str | None]:
         """How often each key has moved money."""

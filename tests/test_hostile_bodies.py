@@ -251,7 +251,7 @@ def test_each_fragment_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(guard._Measure, "selection", counting)
     with pytest.raises(OperationTooComplex):
-        guard.measured(parse(bomb(40, T)), Settings(_env_file=None))
+        guard.measured(parse(bomb(40, T)), Settings(_env_file=None).document_limits)
     leaves = 41
     assert len(measured) <= 1 + 41 + leaves
 

@@ -19,6 +19,7 @@ from tests.client import Answer
 from tests.cutting import Cut, way_to
 from tests.factories import funded
 from tests.fault_shop import Shop, held_up, keys, once, shop_with
+from tests.servers import PATIENCE
 
 on_postgresql = pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
 on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
@@ -132,8 +133,8 @@ async def test_a_lock_on_one_account_does_not_hold_up_movements_on_others(shop: 
     wanted = keys(40)
     async with locked(shop, card):
         waiting = asyncio.create_task(shop.uses(card, wanted))
-        await asyncio.sleep(0.1)
-        async with asyncio.timeout(2.5):  # a lock is waited for for 3 s
+        await shop.until_waiting(40)
+        async with asyncio.timeout(20):  # a lock is waited for for 30 s
             asked = (shop.use(each, f"other {each['id']}") for each in others)
             answers = await asyncio.gather(*asked)
         assert {answer.code for answer in answers} == {None}
@@ -154,7 +155,7 @@ async def test_a_movement_waits_for_its_own_accounts_lock_only(shop: Shop) -> No
         async with locked(shop, other):
             briefly = asyncio.create_task(shop.use(other, "briefly"))
             await asyncio.sleep(0.2)
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(20):  # a lock is waited for for 30 s
             assert (await briefly).code is None
         assert not any(each.done() for each in waiting)
     assert {answer.code for answer in await asyncio.gather(*waiting)} == {None}
@@ -168,7 +169,7 @@ async def test_many_locked_accounts_hold_up_nobody_for_much_longer_than_one(
     async with shop_with(settings, lock_seconds=1) as shop:
         cards = [await funded(shop.till) for _ in range(30)]
         wanted = keys(30)
-        async with locked(shop, *cards), asyncio.timeout(4.0):
+        async with locked(shop, *cards), asyncio.timeout(15):  # one by one it would be 30 s
             asked = (shop.use(card, key) for card, key in zip(cards, wanted, strict=True))
             answers = await asyncio.gather(*asked)
         assert {answer.code for answer in answers} == {"UNAVAILABLE"}
@@ -179,7 +180,7 @@ async def test_a_database_that_is_busy_for_a_while_is_waited_for(shop: Shop) -> 
     card, wanted = await funded(shop.till), keys(30)
     async with held_up(shop):
         waiting = asyncio.create_task(shop.uses(card, wanted))
-        await asyncio.sleep(0.5)
+        await shop.until_waiting(30)
         assert not waiting.done()
         assert await shop.made(wanted) == Counter()
     assert await waiting == {None: 30}
@@ -204,8 +205,10 @@ async def test_more_than_may_wait_are_refused_at_once(settings: Settings) -> Non
         card, wanted = await funded(shop.till, "100.00"), keys(150)
         async with held_up(shop):
             waiting = [asyncio.create_task(shop.use(card, key)) for key in wanted]
-            done, _ = await asyncio.wait(waiting, timeout=1.0)
-            refused = [task.result() for task in done]
+            async with asyncio.timeout(PATIENCE):
+                while shop.waiting + sum(task.done() for task in waiting) < 150:  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+            refused = [task.result() for task in waiting if task.done()]
             assert {answer.code for answer in refused} == {"UNAVAILABLE"}
             assert refused[0].errors[0]["extensions"]["retryAfter"] > 0
             # Those that were taken for the transaction under way wait no longer.
@@ -231,7 +234,7 @@ async def test_a_program_that_writes_without_our_lock_is_waited_for(shop: Shop) 
     assert process.stdout is not None
     await process.stdout.readline()
     waiting = asyncio.create_task(shop.uses(card, wanted))
-    await asyncio.sleep(0.4)
+    await shop.until_waiting(10)
     assert not waiting.done()
     await process.communicate(b"")
     assert await waiting == {None: 10}

@@ -82,7 +82,7 @@ async def test_a_store_that_closes_finishes_what_waits_and_takes_no_more(shop: S
     assert shop.store.poster is not None
     async with held_up(shop):
         waiting = asyncio.create_task(shop.uses(card, wanted))
-        await asyncio.sleep(0.3)
+        await shop.until_waiting(30)
         closing = asyncio.create_task(shop.store.poster.close())
         await asyncio.sleep(0.1)
         assert (await shop.use(card, "too late")).code == "UNAVAILABLE"

@@ -15,6 +15,8 @@ from giftgql.errors import InvalidInput, Unavailable
 from giftgql.pins import Pins, Queue
 from giftgql.vault import Keyring, KeyringError, Vault, valid_cvv
 
+pytestmark = pytest.mark.real_argon2
+
 CODE, OTHER = CodeText("GC-4928 8330"), CodeText("GC-4928 8331")
 PHYSICAL, EXTERNAL = CodeType.PHYSICAL, CodeType.EXTERNAL
 

@@ -8,6 +8,8 @@ from sqlalchemy import text
 from giftgql import database
 from giftgql.errors import Unavailable
 from giftgql.reports import service
+from giftgql.settings import Settings
+from giftgql.startup import open_store
 from giftgql.store import Store
 from tests.bulk_books import fill
 from tests.conftest import statements
@@ -87,7 +89,8 @@ async def running(store: Store) -> int:
     return int(found)
 
 
-async def test_reports_leave_readers_to_the_tills(store: Store) -> None:
+async def test_reports_leave_readers_to_the_tills(settings: Settings) -> None:
+    store = await open_store(settings.model_copy(update={"lock_seconds": 1}))
     async with store.snapshot(), store.snapshot():
         with statements(store) as seen:
             async with store.read() as reading:
@@ -97,6 +100,7 @@ async def test_reports_leave_readers_to_the_tills(store: Store) -> None:
             await asyncio.wait_for(enter(store), 10)
     assert database.SNAPSHOTS == 2
     await enter(store)
+    await store.close()
 
 
 async def enter(store: Store) -> None:

@@ -217,14 +217,13 @@ async def test_data_restored_into_another_cluster_begins_a_new_epoch(settings: S
 async def test_the_books_can_be_numbered_anew_but_not_changed(settings: Settings) -> None:
     await a_shop(settings)
     for table, columns in (
-        ("movement", "id account_id amount balance created_at error"),
-        ("hold_end", "hold_id captured released created_at"),
-        ("posting", "movement_id line amount credit_account effective_at"),
+        ("movement", "account_id amount balance created_at error"),
+        ("hold_end", "captured released created_at"),
+        ("posting", "line amount credit_account effective_at"),
     ):
         for column in columns.split():
-            other = column if settings.sqlite_file is None else f"COALESCE({column}, 0) || '1'"
             with pytest.raises(DBAPIError, match=f"{table} is append-only"):
-                await change(settings, f"UPDATE {table} SET {column} = {other}")
+                await change(settings, f"UPDATE {table} SET {column} = NULL")
         with pytest.raises(DBAPIError, match=f"{table} is append-only"):
             await change(settings, f"DELETE FROM {table}")
         if "changed_in" in SQLModel.metadata.tables[table].columns:

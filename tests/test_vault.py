@@ -14,6 +14,8 @@ from giftgql.codes import CodeText, CodeType
 from giftgql.errors import InvalidInput
 from giftgql.vault import Keyring, KeyringError, Sealed, Vault, valid_pin
 
+pytestmark = pytest.mark.real_argon2
+
 CODE = CodeText("GC-4928 8330")
 PHYSICAL, EXTERNAL = CodeType.PHYSICAL, CodeType.EXTERNAL
 

@@ -67,6 +67,8 @@ class Coalescer:
         self._waits: set[asyncio.Task[None]] = set()
         self._lanes = asyncio.Semaphore(WAITERS)
         self._is_closing = False
+        self.unanswered = 0
+        """Callers who wait for what comes of their orders."""
 
     async def post(self, asked: Asked) -> Result:
         """Post an order. Refuses: `UNAVAILABLE` when too many wait, or for too long."""
@@ -76,7 +78,11 @@ class Coalescer:
         deadline = asyncio.get_running_loop().time() + settings.lock_seconds
         ticket = _Ticket(asked, deadline)
         self._queue(ticket)
-        return await ticket.answer
+        self.unanswered += 1
+        try:
+            return await ticket.answer
+        finally:
+            self.unanswered -= 1
 
     async def close(self) -> None:
         """Take no more orders, and finish those that were taken."""
