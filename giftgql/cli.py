@@ -236,22 +236,20 @@ def keys_rotate() -> None:
     Servers on other machines need the new key file before they meet the new key.
     """
     path = settings_or_fail().keyring_file
-    done = with_store(_rotate)
-    state = "all codes are encrypted with it" if done else "a server encrypts all codes with it"
-    typer.echo(f"A new key is in {path}; {state}. Keep a copy of it.")
+    with_store(_rotate)
+    typer.echo(f"A new key is in {path}, and all codes are encrypted with it. Keep a copy of it.")
 
 
 cli_bulk.add_to(app)
 cli_reports.add_to(app)
 
 
-async def _rotate(store: "Store") -> bool:
-    """Returns whether all codes are encrypted already; if not, a server is at it."""
+async def _rotate(store: "Store") -> None:
     from giftgql import work
     from giftgql.startup import RESEAL, rotate_keys
 
     await rotate_keys(store)
-    return await work.do_one(store, RESEAL)
+    await work.see_done(store, RESEAL)
 
 
 async def _nothing(_: "Store") -> None:

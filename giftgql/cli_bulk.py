@@ -49,7 +49,7 @@ def import_cards(file: File, dry_run: DryRun = False, failures: Failures = None)
 
 
 def _import(kind: str, file: Path, dry_run: bool, failures: Path | None) -> None:
-    from giftgql.imports import service
+    from giftgql.imports import receiving, service
     from giftgql.imports.models import ImportKind
     from giftgql.permissions import THE_OPERATOR
 
@@ -61,7 +61,7 @@ def _import(kind: str, file: Path, dry_run: bool, failures: Path | None) -> None
         return
 
     async def work(store: "Store") -> "ImportFile":
-        received = await service.receive(store, THE_OPERATOR, ImportKind[kind], _chunks(file))
+        received = await receiving.receive(store, THE_OPERATOR, ImportKind[kind], _chunks(file))
         assert received.id is not None
         done = await _done(store, received.id)
         if failures is not None:
@@ -100,23 +100,18 @@ def _say(
 
 
 async def _done(store: "Store", import_id: int) -> "ImportFile":
-    """See an import to its end: do it here, or watch who does it."""
+    """See an import to its end."""
     from giftgql import work
     from giftgql.imports import service
-    from giftgql.imports.models import ImportStatus
 
     watching = asyncio.create_task(_watch(store, import_id))
     try:
-        while True:
-            async with store.read() as reading:
-                file = await service.get(reading, import_id)
-            if file.status is not ImportStatus.IN_PROGRESS:
-                return file
-            if not await work.do_one(store, service.JOB, import_id):
-                await asyncio.sleep(REDRAW_SECONDS)  # a server is at it
+        await work.see_done(store, service.JOB, import_id)
     finally:
         watching.cancel()
         await asyncio.wait([watching])  # it clears its line
+    async with store.read() as reading:
+        return await service.get(reading, import_id)
 
 
 async def _watch(store: "Store", import_id: int) -> None:

@@ -11,8 +11,10 @@ from giftgql.campaigns import service as campaigns
 from giftgql.cards import service as cards
 from giftgql.errors import Unavailable
 from giftgql.generation import service as generation
+from giftgql.imports import receiving
 from giftgql.imports import service as imports
 from giftgql.jobs import service as jobs
+from giftgql.jobs.models import JobState
 from giftgql.jobs.runner import Lane, Work, Works
 from giftgql.jobs.service import Lease
 from giftgql.ledger import service as ledger
@@ -22,13 +24,16 @@ from giftgql.tries import service as tries
 
 SWEEP = "sweep"
 
+LOOK_AGAIN = 0.2
+"""Seconds until somebody else's job is looked at again."""
+
 Batch = Callable[[Transaction], Awaitable[int]]
 
 
 async def sweep(store: Store, lease: Lease | None = None) -> bool:
     """End holds and expire funds whose time has come, and forget what is old, in short
     transactions, so that tills need not wait for it."""
-    for batch in (ledger.sweep, tries.forget_old, imports.forget_unfinished):
+    for batch in (ledger.sweep, tries.forget_old, receiving.forget_unfinished):
         while await _batch(store, lease, batch):
             pass
     return False
@@ -84,7 +89,13 @@ async def do_all(store: Store) -> None:
         pass
 
 
-async def do_one(store: Store, kind: str, subject_id: int = 0) -> bool:
-    """Do the open job of a kind on a record here, to its end; False where it is being done by
-    somebody else, or there is none."""
-    return await Lane(store, WORKS, [kind]).do_of(kind, subject_id)
+async def see_done(store: Store, kind: str, subject_id: int = 0) -> None:
+    """See the open job of a kind on a record to its end: do it here, or wait for who does it."""
+    lane = Lane(store, WORKS, [kind])
+    while True:
+        async with store.read() as reading:
+            job = await jobs.latest(reading, kind, subject_id)
+        if job is None or job.state is not JobState.QUEUED:
+            return
+        if not await lane.do_of(kind, subject_id):
+            await asyncio.sleep(LOOK_AGAIN)

@@ -28,6 +28,7 @@ from giftgql.campaigns import service as campaigns
 from giftgql.campaigns.code_config import CodeConfig
 from giftgql.campaigns.service import NewCampaign
 from giftgql.codes import CodeType
+from giftgql.imports import receiving
 from giftgql.imports import service as imports
 from giftgql.imports.models import ImportKind
 from giftgql.permissions import THE_OPERATOR
@@ -78,7 +79,7 @@ async def import_file(store: Store, _: int, file: Path) -> None:
     rules = PoolRules("bench", "bench", "EUR", face_value=5_000, is_cvv_required=True)
     async with store.write() as tx:
         await pools.add(tx, rules)
-    taken = await imports.receive(store, THE_OPERATOR, ImportKind.CARDS, chunks(file))
+    taken = await receiving.receive(store, THE_OPERATOR, ImportKind.CARDS, chunks(file))
     await work.do_all(store)
     async with store.read() as reading:
         assert taken.id is not None

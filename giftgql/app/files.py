@@ -20,6 +20,7 @@ from giftgql.cards.criteria import Criteria as CardCriteria
 from giftgql.cards.models import CardStatus
 from giftgql.errors import ErrorCode, InvalidInput, NotFound, Refusal
 from giftgql.exports import service as exports
+from giftgql.imports import receiving
 from giftgql.imports import service as imports
 from giftgql.imports.models import ImportKind
 from giftgql.ledger.models import MovementType
@@ -84,13 +85,13 @@ async def import_file(request: Request, caller: Caller) -> Response:
     store: Store = request.app.state.store
     try:
         async with aclosing(_body(request, store.settings.body_seconds)) as body:
-            file = await imports.receive(store, caller, kind, body)
+            file = await receiving.receive(store, caller, kind, body)
     except TimeoutError:
         headers = {"Connection": "close"}
         return failure(408, ErrorCode.BAD_REQUEST, "The file came too slowly.", headers=headers)
     except ClientDisconnect:
         return failure(400, ErrorCode.BAD_REQUEST, "The file ended early.")
-    except imports.TooLarge as error:
+    except receiving.TooLarge as error:
         return failure(413, ErrorCode.BAD_REQUEST, str(error), headers={"Connection": "close"})
     return json_response({"id": str(file.id), "status": file.status.value}, 202)
 

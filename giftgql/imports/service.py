@@ -1,22 +1,18 @@
-import asyncio
-import hashlib
-import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 import orjson
 
 from giftgql.errors import InvalidInput, NotFound
-from giftgql.imports import card_batch, pool_batch
+from giftgql.imports import card_batch, pool_batch, receiving
 from giftgql.imports.card_batch import CardBatch, Landed
 from giftgql.imports.card_rows import CARD_COLUMNS
 from giftgql.imports.csv_rows import Row, RowReader, State
 from giftgql.imports.failures import BLANKED, Failure, FailuresFile
 from giftgql.imports.headers import Header, checked
-from giftgql.imports.models import ImportChunk, ImportFailure, ImportFile, ImportKind, ImportStatus
+from giftgql.imports.models import ImportFailure, ImportFile, ImportKind, ImportStatus
 from giftgql.imports.pool_batch import PoolBatch
 from giftgql.imports.pool_rows import POOL_COLUMNS
 from giftgql.jobs import service as jobs
@@ -24,22 +20,15 @@ from giftgql.jobs.ahead import one_ahead
 from giftgql.jobs.service import Lease, LeaseLost
 from giftgql.ledger.orders import By
 from giftgql.paging import Page, cut
-from giftgql.permissions import Caller
 from giftgql.pools.service import PoolRules
 from giftgql.spreadsheets import Table
 from giftgql.store import Reading, Store, Transaction
 from giftgql.vault import Vault
 
-JOB = "import"
-"""The kind of the job that imports a file's rows."""
+JOB = receiving.JOB
 
-CHUNK = 1 << 17
-CHUNKS_AT_ONCE = 8
-
-UNFINISHED_AFTER = timedelta(hours=1)
-"""A file of which no more has come for so long is given up."""
-
-SEALED_FOR, _ROW = "import chunk", "import row"
+_ROW = "import row"
+"""What a row that failed is sealed for."""
 
 SLICE, ENOUGH = 1 << 11, 700
 """The reader is fed so many bytes at a time, of 292 rows at the most, until it has given so many
@@ -55,109 +44,13 @@ PINS_JOB = "pins"
 _COLUMNS = {ImportKind.CARDS: CARD_COLUMNS, ImportKind.POOLS: POOL_COLUMNS}
 
 
-class TooLarge(Exception):
-    """The file has more bytes than the settings allow."""
-
-
-async def receive(
-    store: Store, caller: Caller, kind: ImportKind, content: AsyncIterator[bytes]
-) -> ImportFile:
-    """Take a file in, to be imported by a job. The same file that is still being imported is not
-    taken twice: that import is given. Raises TooLarge."""
-    async with store.write(caller) as tx:
-        file = ImportFile(kind=kind, created_by=caller.name, created_at=tx.now, modified_at=tx.now)
-        import_id = await tx.imports.add(file)
-    try:
-        size, lines, fingerprint = await _take_in(store, import_id, content)
-    except BaseException as error:
-        why = str(error) if isinstance(error, TooLarge) else "The file did not come to its end."
-        await asyncio.shield(_discard(store, import_id, why))
-        raise
-    async with store.write(caller) as tx:
-        same = await tx.imports.in_progress(kind, fingerprint)
-        if same is None:
-            taken = await _locked(tx, import_id)
-            facts = {
-                "status": ImportStatus.IN_PROGRESS,
-                "fingerprint": fingerprint,
-                "size": size,
-                "rows": max(lines - 1, 0),
-                "modified_at": tx.now,
-            }
-            await tx.imports.update(taken, facts)
-            await jobs.add(tx, JOB, import_id)
-            return taken
-    await _discard(store, import_id, "The same file is being imported already.")
-    return same
-
-
-async def _take_in(
-    store: Store, import_id: int, content: AsyncIterator[bytes]
-) -> tuple[int, int, bytes]:
-    """Store the content in chunks; its size, its lines, and what is the same for the same."""
-    largest = store.settings.max_import_mib << 20
-    digest, waiting, size, lines, last = hashlib.sha256(), bytearray(), 0, 0, b"\n"
-    async for piece in content:
-        if not piece:
-            continue
-        size += len(piece)
-        if size > largest:
-            raise TooLarge(f"The file has more than {store.settings.max_import_mib} MiB.")
-        digest.update(piece)
-        lines += piece.count(b"\n")
-        last = piece[-1:]
-        waiting += piece
-        while len(waiting) >= CHUNK * CHUNKS_AT_ONCE:
-            await _store(store, import_id, size - len(waiting), waiting[: CHUNK * CHUNKS_AT_ONCE])
-            del waiting[: CHUNK * CHUNKS_AT_ONCE]
-    if waiting:
-        await _store(store, import_id, size - len(waiting), waiting)
-    fingerprint = store.vault.request_fingerprint(digest.digest())
-    return size, lines + (last != b"\n"), fingerprint
-
-
-async def _store(store: Store, import_id: int, start: int, content: bytearray) -> None:
-    def sealed() -> list[tuple[Any, ...]]:
-        return [
-            _chunk(store.vault, import_id, start + at, bytes(content[at : at + CHUNK]))
-            for at in range(0, len(content), CHUNK)
-        ]
-
-    rows = await asyncio.to_thread(sealed)
-    async with store.write() as tx:
-        await tx.imports.add_chunks(rows)
-        await tx.imports.update(await _locked(tx, import_id), {"modified_at": tx.now})
-
-
-def _chunk(vault: Vault, import_id: int, start: int, content: bytes) -> tuple[Any, ...]:
-    packed = zlib.compress(content, 1)
-    sealed, key = vault.seal_bytes(SEALED_FOR, packed, bound_to=_bound_to(import_id, start))
-    return import_id, start, len(content), sealed, key
-
-
-def _opened(vault: Vault, chunk: ImportChunk) -> bytes:
-    """What a chunk holds."""
-    bound_to = _bound_to(chunk.import_id, chunk.start)
-    packed = vault.unseal_bytes(SEALED_FOR, chunk.ciphertext, chunk.cipher_key, bound_to=bound_to)
-    return zlib.decompress(packed)
-
-
-def _bound_to(import_id: int, start: int) -> bytes:
-    return b"%d/%d" % (import_id, start)
-
-
-async def _discard(store: Store, import_id: int, why: str) -> None:
-    async with store.write() as tx:
-        await _end(tx, await _locked(tx, import_id), ImportStatus.FAILED, why)
-
-
 async def import_rows(store: Store, lease: Lease) -> bool:
     """Import a file's rows, piece by piece; the work of its job."""
     async with aclosing(one_ahead(_pieces(store, lease.subject_id))) as pieces:
         async for piece in pieces:
             async with store.write() as tx:
                 await jobs.hold(tx, lease)
-                await _write(tx, await _locked(tx, lease.subject_id), piece)
+                await _write(tx, await receiving.locked(tx, lease.subject_id), piece)
     return False
 
 
@@ -182,7 +75,7 @@ async def _pieces(store: Store, import_id: int) -> AsyncGenerator[Piece, None]:
         return
     state: Any = file.reader
     begins = file.position
-    async for piece in _read(_stored(store, import_id, begins), file.kind, state):
+    async for piece in _read(receiving.stored(store, import_id, begins), file.kind, state):
         piece.begins, begins = begins, piece.state["offset"]
         if isinstance(piece, _Rows) and piece.header is not None:
             piece.batch = await _batch(store, file, piece.header, piece.found)
@@ -196,19 +89,6 @@ async def _batch(
         return await pool_batch.read(store, header, rows)
     by = By(file.created_by, reason=f"import {file.id}")
     return await card_batch.read(store, header, rows, by)
-
-
-async def _stored(store: Store, import_id: int, begins: int) -> AsyncGenerator[bytes, None]:
-    """The bytes of a stored file from an offset on."""
-    while True:
-        async with store.read() as reading:
-            chunks = await reading.imports.chunks_from(import_id, begins, at_most=CHUNKS_AT_ONCE)
-        if not chunks:
-            return
-        for chunk in chunks:
-            content = await asyncio.to_thread(_opened, store.vault, chunk)
-            yield content[begins - chunk.start :]
-            begins = chunk.start + chunk.size
 
 
 @dataclass
@@ -265,22 +145,22 @@ async def _write(tx: Transaction, file: ImportFile, piece: Piece) -> None:
         facts["rows"] = done
     await tx.imports.update(file, facts)
     if piece.refusal is not None:
-        await _end(tx, file, ImportStatus.FAILED, piece.refusal)
+        await receiving.end(tx, file, ImportStatus.FAILED, piece.refusal)
     elif piece.is_last:
-        await _end(tx, file, ImportStatus.DONE)
+        await receiving.end(tx, file, ImportStatus.DONE)
 
 
 def _failure(vault: Vault, import_id: int, row: Row, why: Failure) -> tuple[Any, ...]:
-    bound_to = _bound_to(import_id, why.line)
+    place = receiving.bound_to(import_id, why.line)
     secrets = [BLANKED if cell else cell for cell in row.cells]  # of a row that does not fit
     cells = row.cells if row.problem is None else secrets
-    sealed, key = vault.seal_bytes(_ROW, orjson.dumps(cells), bound_to=bound_to)
+    sealed, key = vault.seal_bytes(_ROW, orjson.dumps(cells), bound_to=place)
     return import_id, why.line, why.column, why.value, why.reason, sealed, key
 
 
 def _cells(vault: Vault, failure: ImportFailure) -> list[str]:
-    bound_to = _bound_to(failure.import_id, failure.line)
-    content = vault.unseal_bytes(_ROW, failure.ciphertext, failure.cipher_key, bound_to=bound_to)
+    place = receiving.bound_to(failure.import_id, failure.line)
+    content = vault.unseal_bytes(_ROW, failure.ciphertext, failure.cipher_key, bound_to=place)
     return list(orjson.loads(content))
 
 
@@ -315,25 +195,10 @@ async def try_out(store: Store, kind: ImportKind, content: AsyncGenerator[bytes,
     return trial
 
 
-async def forget_unfinished(tx: Transaction) -> int:
-    """Give up files that were begun and never came to their end; returns of how many."""
-    return await tx.imports.forget_unfinished(tx.now - UNFINISHED_AFTER, at_most=10)
-
-
 async def fail(tx: Transaction, import_id: int) -> None:
     """Say that the rows could not be imported."""
     why = "The server failed at it; the log says why. What was imported until then stays."
-    await _end(tx, await _locked(tx, import_id), ImportStatus.FAILED, why)
-
-
-async def _end(
-    tx: Transaction, file: ImportFile, status: ImportStatus, error: str | None = None
-) -> None:
-    """Nothing of the file itself is kept longer than needed."""
-    assert file.id is not None
-    await tx.imports.delete_chunks(file.id)
-    facts = {"status": status, "error": error, "ended_at": tx.now, "modified_at": tx.now}
-    await tx.imports.update(file, facts)
+    await receiving.end(tx, await receiving.locked(tx, import_id), ImportStatus.FAILED, why)
 
 
 async def get(reading: Reading, import_id: int) -> ImportFile:
@@ -383,10 +248,3 @@ async def failure_export(store: Store, import_id: int) -> Table:
                 return
 
     return Table(f"import-{import_id}-failures", out.head, pages())
-
-
-async def _locked(tx: Transaction, import_id: int) -> ImportFile:
-    file = await tx.imports.lock(import_id)
-    if file is None:
-        raise NotFound("id", "import")
-    return file
