@@ -49,16 +49,21 @@ class Rows:
         mine = (each for each in self.entries.values() if each.account_id == account_id)
         return [each for each in mine if each.state is HELD and each.id not in self.ends]
 
+    def refunds(self, movement_id: int) -> Iterator[Entry]:
+        for each in self.entries.values():
+            is_refund = each.type is MovementType.REFUND and each.state is POSTED
+            if each.about_id == movement_id and is_refund:
+                yield each
+
     def refunded(self, movement_id: int) -> int:
         """What was refunded of a movement, less what was undone of that."""
-        refunds = (
-            each
-            for each in self.entries.values()
-            if each.about_id == movement_id
-            and each.type is MovementType.REFUND
-            and each.state is POSTED
-        )
+        refunds = self.refunds(movement_id)
         return sum(abs(each.amount) - self.refunded(each.id) for each in refunds)
+
+    def price_refunded(self, movement_id: int) -> int:
+        """What was given back of a movement's price, less what was taken again."""
+        refunds = self.refunds(movement_id)
+        return sum((each.price or 0) - self.price_refunded(each.id) for each in refunds)
 
     def moved(self, entry: Entry) -> int:
         """What a movement added to its account, or took from it if negative."""
@@ -110,6 +115,8 @@ class Rows:
             end.captured if end else 0,
             self.refunded(movement_id),
             about.type if about else None,
+            entry.price,
+            self.price_refunded(movement_id) if entry.price is not None else 0,
         )
 
     def _write(self, books: Books) -> None:

@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.ledger.books import Books, End, Entry, Line, Opened
 from giftgql.ledger.models import (
+    PRICE_REFUNDED,
     REFUNDED,
     Account,
     HoldEnd,
@@ -161,6 +162,8 @@ _PAST_COLUMNS: list[Any] = [
     func.coalesce(HoldEnd.captured, 0),
     REFUNDED,
     _about.type,
+    Movement.price,
+    PRICE_REFUNDED,
 ]
 _PAST: Any = (
     sql_select(*_PAST_COLUMNS)
@@ -171,6 +174,6 @@ _PAST: Any = (
 
 
 def _as_past(row: Any) -> Past:
-    values = list(row)
-    values[10] = int(values[10])
-    return Past(*values)
+    past = Past(*row)
+    past.refunded, past.price_refunded = int(past.refunded), int(past.price_refunded)
+    return past
