@@ -34,10 +34,6 @@ from giftgql.sqlite import FileLock, OneHopConnection, SteppingConnection
 log = structlog.get_logger("giftgql.database")
 
 
-WAL_PAGES = 8_000
-"""After how many pages (32 MB) SQLite writes its log back: in bulk the same pages of an index come
-again and again."""
-
 SNAPSHOTS = 2
 """How many snapshots a process reads at once: reports must not starve the tills."""
 
@@ -259,13 +255,7 @@ class Sqlite(Database):
                 hide_parameters=True,
             )
 
-        self.writer = engine(
-            1,
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-            f"wal_autocheckpoint={WAL_PAGES}",
-        )
+        self.writer = engine(1, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
         event.listen(self.writer.sync_engine, "begin", _begin_immediate)
         # Two readers serve more than eight would: threads take turns in one interpreter.
         self.reader = engine(2, "query_only=ON")

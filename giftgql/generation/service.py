@@ -140,7 +140,7 @@ def _prepared(
 
 
 def _given_away(campaign: Campaign, by: By) -> Move:
-    return Move(account_id=0, type=MovementType.ADD, amount=campaign.value, by=by)
+    return Move(account_id=0, type=MovementType.ADD, amount=campaign.value, price=0, by=by)
 
 
 def _pin(digits: int) -> str:

@@ -154,7 +154,9 @@ async def _fund(tx: Transaction, card_id: int, terms: Preset, by: By) -> None:
     """Put its value on a card, unless it has that already. It was free, so nothing stops it."""
     if await ledger.is_funded(tx, card_id):
         return
-    order = Move(account_id=card_id, type=MovementType.ADD, amount=terms.value, by=by)
+    order = Move(
+        account_id=card_id, type=MovementType.ADD, amount=terms.value, price=terms.price, by=by
+    )
     outcome = await ledger.post_one(tx, order)
     if outcome.error is not None:
         raise Conflict("productId", f"The card cannot be activated: {outcome.error}.")

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Annotated, Any
@@ -358,6 +359,6 @@ def _range(given_: CustomVariantInput, currency: str) -> Range:
 
 def _image_url(value: str) -> str:
     address = text(value, "imageUrl", 2_000)
-    if not address.startswith(("https://", "http://")) or " " in address:
+    if not re.fullmatch(r"https?:/{2}[^/\s]\S*", address):
         raise InvalidInput("imageUrl", "is no http(s) address")
     return address
