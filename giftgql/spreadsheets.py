@@ -28,6 +28,11 @@ def safe(text: str | None) -> str:
     return f"'{text}" if begin in FORMULA else text
 
 
+def original(cell: str) -> str:
+    """What `safe` made this of: for reading a file of ours again."""
+    return cell[1:] if cell.startswith("'") and safe(cell[1:]) == cell else cell
+
+
 def writer(file: TextIO) -> "Writer":
     """Writes rows to a file. Cells come as they are to stand there: foreign text through `safe`
     first; None is an empty cell."""
