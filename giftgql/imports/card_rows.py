@@ -13,7 +13,7 @@ from giftgql.codes import CodeText
 from giftgql.errors import Described, InvalidInput
 from giftgql.imports import cells
 from giftgql.imports.csv_rows import Row
-from giftgql.imports.failures import Failure, refuse_blanked
+from giftgql.imports.failures import Failure
 from giftgql.imports.headers import Columns, Header, picker
 from giftgql.money import Money
 from giftgql.pins import valid_cvv, valid_pin
@@ -117,12 +117,8 @@ def _card(
         raise InvalidInput("Number", "is missing")
     code = codes.to_store(number, "Number")
     cells.system_name(pool, "PoolSystemName")
-    if cvv:
-        refuse_blanked(cvv, "Cvv")
-        valid_cvv(cvv, "Cvv")
-    if pin:
-        refuse_blanked(pin, "Pin")
-        valid_pin(pin, "Pin")
+    cvv_given = cells.secret(cvv, "Cvv", valid_cvv)
+    pin_given = cells.secret(pin, "Pin", valid_pin)
     amount = cells.number(balance, "Balance")
     state = _STATUSES.get(status.lower()) if status else ImportedStatus.INACTIVE
     if state is None:
@@ -141,8 +137,8 @@ def _card(
         line,
         code,
         pool,
-        cvv or None,
-        pin or None,
+        cvv_given,
+        pin_given,
         amount,
         state,
         purchased_on,

@@ -1,12 +1,13 @@
 """What may stand in a cell, for pools and cards alike. Refusals name the column."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from functools import lru_cache
 
 from giftgql import durations
 from giftgql.errors import InvalidInput
+from giftgql.imports.failures import BLANKED
 from giftgql.money import Money, NotMoney
 
 _SYSTEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -43,6 +44,17 @@ def plain(text: str, column: str, longest: int) -> str:
     if len(text) > longest or not _PLAIN.fullmatch(text):
         raise InvalidInput(column, f"must have 1 to {longest} characters, none a control character")
     return text
+
+
+def secret(text: str, column: str, valid: Callable[[str, str], str]) -> str | None:
+    """Digits, or nothing; how many they are, `valid` says."""
+    if not text:
+        return None
+    if text == BLANKED:
+        raise InvalidInput(column, "was blanked in the file of failures: it is to be filled in")
+    if " " in text:
+        raise InvalidInput(column, "has a space inside")
+    return valid(text, column)
 
 
 def day(text: str, column: str) -> date | None:

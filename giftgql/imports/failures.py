@@ -8,7 +8,7 @@ any cell, so all stay empty, and the reason names the line of the first file.
 from typing import NamedTuple
 
 from giftgql.codes import CodeText
-from giftgql.errors import InvalidInput, Refusal
+from giftgql.errors import Refusal
 from giftgql.imports.csv_rows import Row
 from giftgql.imports.headers import IGNORED, Header
 from giftgql.spreadsheets import safe
@@ -47,11 +47,6 @@ def shown(column: str, value: str) -> str:
     return value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}..."
 
 
-def refuse_blanked(text: str, column: str) -> None:
-    if text == BLANKED:
-        raise InvalidInput(column, "was blanked in the file of failures: it is to be filled in")
-
-
 class FailuresFile:
     """The rows that failed, as CSV in UTF-8 that a spreadsheet opens safely: the columns of the
     first file in their order, then the reason."""
@@ -67,14 +62,16 @@ class FailuresFile:
     def head(self) -> list[str]:
         return [*self._names, IGNORED]
 
-    def row(self, cells: list[str], line: int, reason: str) -> list[str]:
-        """A row, with what is wrong with it."""
-        return [*self._cells(cells), safe(f"Line {line}: {reason}")]
-
-    def _cells(self, cells: list[str]) -> list[str]:
-        if len(cells) != self._width:
+    def cells(self, row: Row) -> list[str]:
+        """What of a row may be kept and given out."""
+        if len(row.cells) != self._width:
             return [""] * len(self._places)
         return [
-            BLANKED if place in self._secret and cells[place] else safe(cells[place])
+            BLANKED if place in self._secret and row.cells[place] else safe(row.cells[place])
             for place in self._places
         ]
+
+    @staticmethod
+    def row(cells: list[str], line: int, reason: str) -> list[str]:
+        """A row of the file, with what is wrong with it."""
+        return [*cells, safe(f"Line {line}: {reason}")]

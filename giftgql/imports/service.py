@@ -10,7 +10,7 @@ from giftgql.imports import card_batch, pool_batch, receiving
 from giftgql.imports.card_batch import CardBatch, Landed
 from giftgql.imports.card_rows import CARD_COLUMNS
 from giftgql.imports.csv_rows import Row, RowReader, State
-from giftgql.imports.failures import BLANKED, Failure, FailuresFile
+from giftgql.imports.failures import Failure, FailuresFile
 from giftgql.imports.headers import Header, checked
 from giftgql.imports.models import ImportFailure, ImportFile, ImportKind, ImportStatus
 from giftgql.imports.pool_batch import PoolBatch
@@ -59,9 +59,10 @@ class Piece:
     """Some rows of a file, and where the reader is after them. `refusal` is of the file as a
     whole: nothing of it comes in from there on."""
 
-    begins: int
     state: State
-    rows: int = 0
+    header: Header | None
+    rows: list[Row]
+    begins: int = 0
     batch: CardBatch | PoolBatch | None = None
     is_last: bool = False
     refusal: str | None = None
@@ -77,8 +78,8 @@ async def _pieces(store: Store, import_id: int) -> AsyncGenerator[Piece, None]:
     begins = file.position
     async for piece in _read(receiving.stored(store, import_id, begins), file.kind, state):
         piece.begins, begins = begins, piece.state["offset"]
-        if isinstance(piece, _Rows) and piece.header is not None:
-            piece.batch = await _batch(store, file, piece.header, piece.found)
+        if piece.header is not None:
+            piece.batch = await _batch(store, file, piece.header, piece.rows)
         yield piece
 
 
@@ -91,17 +92,9 @@ async def _batch(
     return await card_batch.read(store, header, rows, by)
 
 
-@dataclass
-class _Rows(Piece):
-    """A piece whose rows are not read any further yet."""
-
-    header: Header | None = None
-    found: list[Row] = field(default_factory=list)
-
-
 async def _read(
     content: AsyncGenerator[bytes, None], kind: ImportKind, state: State | None
-) -> AsyncGenerator[_Rows, None]:
+) -> AsyncGenerator[Piece, None]:
     """The rows of a file in pieces of no more than a thousand; the last one is marked."""
     reader, rows = RowReader(_COLUMNS[kind], state), list[Row]()
     try:
@@ -110,14 +103,14 @@ async def _read(
                 for at in range(0, len(chunk), SLICE):
                     rows += reader.feed(chunk[at : at + SLICE])
                     if len(rows) >= ENOUGH:
-                        yield _Rows(0, reader.state, len(rows), header=reader.header, found=rows)
+                        yield Piece(reader.state, reader.header, rows)
                         rows = []
         rows += reader.finish()
     except InvalidInput as refused:
         refusal = f"The {refused}"
-        yield _Rows(0, reader.state, len(rows), header=reader.header, found=rows, refusal=refusal)
+        yield Piece(reader.state, reader.header, rows, refusal=refusal)
     else:
-        yield _Rows(0, reader.state, len(rows), header=reader.header, found=rows, is_last=True)
+        yield Piece(reader.state, reader.header, rows, is_last=True)
 
 
 async def _write(tx: Transaction, file: ImportFile, piece: Piece) -> None:
@@ -127,9 +120,9 @@ async def _write(tx: Transaction, file: ImportFile, piece: Piece) -> None:
         raise LeaseLost
     landed = await piece.batch.write(tx) if piece.batch else Landed()
     assert file.id is not None
-    failed = [_failure(tx.vault, file.id, row, why) for row, why in landed.failures]
+    failed = _failures(tx.vault, file.id, piece.header, landed.failures)
     await tx.imports.add_failures(failed)
-    done = file.done + piece.rows
+    done = file.done + len(piece.rows)
     facts: dict[str, Any] = {
         "position": piece.state["offset"],
         "reader": dict(piece.state),
@@ -150,12 +143,22 @@ async def _write(tx: Transaction, file: ImportFile, piece: Piece) -> None:
         await receiving.end(tx, file, ImportStatus.DONE)
 
 
-def _failure(vault: Vault, import_id: int, row: Row, why: Failure) -> tuple[Any, ...]:
-    place = receiving.bound_to(import_id, why.line)
-    secrets = [BLANKED if cell else cell for cell in row.cells]  # of a row that does not fit
-    cells = row.cells if row.problem is None else secrets
-    sealed, key = vault.seal_bytes(_ROW, orjson.dumps(cells), bound_to=place)
-    return import_id, why.line, why.column, why.value, why.reason, sealed, key
+def _failures(
+    vault: Vault,
+    import_id: int,
+    header: Header | None,
+    failures: Sequence[tuple[Row, Failure]],
+) -> list[tuple[Any, ...]]:
+    """The rows of failures; cells that may be given out are kept sealed."""
+    if header is None:
+        return []
+    out, rows = FailuresFile(header), []
+    for row, why in failures:
+        place = receiving.bound_to(import_id, why.line)
+        content = orjson.dumps(out.cells(row))
+        sealed, key = vault.seal_bytes(_ROW, content, bound_to=place)
+        rows.append((import_id, why.line, why.column, why.value, why.reason, sealed, key))
+    return rows
 
 
 def _cells(vault: Vault, failure: ImportFailure) -> list[str]:
@@ -184,9 +187,9 @@ async def try_out(store: Store, kind: ImportKind, content: AsyncGenerator[bytes,
             if piece.header is None:
                 continue
             if kind is ImportKind.CARDS:
-                landed = await card_batch.tried(store, piece.header, piece.found, codes)
+                landed = await card_batch.tried(store, piece.header, piece.rows, codes)
             else:
-                landed = await pool_batch.tried(store, piece.header, piece.found, names)
+                landed = await pool_batch.tried(store, piece.header, piece.rows, names)
             trial.imported += landed.imported
             trial.unchanged += landed.unchanged
             trial.failed += len(landed.failures)
