@@ -45,8 +45,9 @@ async def make_cards(store: Store, lease: Lease) -> bool:
 
     ready = await asyncio.to_thread(prepared)
     async with store.write() as tx:
-        await jobs.hold(tx, lease)
+        # The campaign first, as whoever pauses or cancels it does: they cannot wait for each other.
         campaign = await campaigns.held(tx, lease.subject_id)
+        await jobs.hold(tx, lease)
         if campaign.status is not CampaignStatus.IN_PROGRESS:
             raise LeaseLost
         fresh = await bulk.unknown(tx, ready)
