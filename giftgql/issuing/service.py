@@ -106,7 +106,8 @@ async def publish(tx: Transaction, wanted: Publish) -> CardView:
     elif campaign.status is CampaignStatus.CANCELLED:
         raise Conflict("campaignId", "The campaign is cancelled.")
     else:
-        taken = await stock.take_free(tx, campaign_id=wanted.campaign_id)
+        has_funds = campaign.is_activated
+        taken = await stock.take_free(tx, campaign_id=campaign.id, has_funds=has_funds)
         if taken is None:
             raise PoolExhausted("campaignId", "campaign")
         card_id = taken
@@ -146,7 +147,9 @@ async def _taken(tx: Transaction, pool: Pool, value: int, facts: Mapping[str, An
     card_id = await stock.take_free(tx, pool_id=pool.id, value=value)
     if card_id is None:
         raise PoolExhausted("productId")
-    await stock.hand_over(tx, card_id, facts)
+    # What is not said of the sale leaves what is known of the card.
+    said = {name: fact for name, fact in facts.items() if fact is not None}
+    await stock.hand_over(tx, card_id, {**said, "product_id": pool.product_id})
     return card_id
 
 
