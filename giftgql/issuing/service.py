@@ -70,14 +70,14 @@ async def issue(tx: Transaction, wanted: Issue) -> CardView:
     pool = await pools.of_product(tx, wanted.product_id) if product.product.is_automatic else None
     facts = {
         **(wanted.facts or {}),
-        "member_id": wanted.member_id,
         "recipient": wanted.recipient and dict(wanted.recipient),
         "purchased_on": tx.today,
     }
     if pool is None:
-        card_id = await _made(tx, product, facts)
+        card_id = await _made(tx, product, wanted.member_id, facts)
     else:
-        card_id = await _taken(tx, pool, terms.value, facts)
+        owned = {**facts, "member_id": wanted.member_id}
+        card_id = await _taken(tx, pool, terms.value, owned)
     price = 0 if wanted.is_complimentary else terms.price
     by = By(tx.caller.name, source_id=wanted.source_id, ref_no=wanted.ref_no)
     await _fund(tx, card_id, Preset(price, terms.value), by)
@@ -129,12 +129,15 @@ async def remove(tx: Transaction, card_id: int, reason: str) -> CardView:
     return await cards.view(tx, card_id)
 
 
-async def _made(tx: Transaction, product: ProductView, facts: Mapping[str, Any]) -> int:
+async def _made(
+    tx: Transaction, product: ProductView, member_id: str | None, facts: Mapping[str, Any]
+) -> int:
     """A new card of a product, with a digital code."""
     row = product.product
     new = NewCard(
         codes=[NewCode(CodeType.DIGITAL, "productId")],
         currency=row.currency,
+        member_id=member_id,
         expires_on=row.expires_on,
         validity=row.expires_after,
         facts={**facts, "product_id": row.id},
