@@ -55,7 +55,7 @@ async def campaign(caller: Client, **given: Any) -> dict[str, Any]:
 
 async def issue(caller: Client, product_: dict[str, Any], **given: Any) -> Answer:
     """Issue a card of a product, its first preset if nothing is said; returns the answer."""
-    if not {"variantId", "value"} & given.keys():
+    if not {"variantId", "value"} & given.keys() and product_.get("presets"):
         given["variantId"] = product_["presets"][0]["id"]
     wanted = {"productId": product_["id"], **given}
     return await change(caller, "giftcardIssue", "giftcard", CARD, **wanted)
@@ -64,9 +64,10 @@ async def issue(caller: Client, product_: dict[str, Any], **given: Any) -> Answe
 async def cards(caller: Client, **arguments: Any) -> list[dict[str, Any]]:
     """Cards: `await cards(admin, campaignId=…)`."""
     kinds = {"status": "CardStatus", "since": "String"}
-    asked = ", ".join(f"${name}: {kinds.get(name, 'ID')}" for name in arguments)
-    passed = ", ".join(f"{name}: ${name}" for name in arguments)
-    query = f"query ({asked}) {{ giftcard({passed}, first: 1000) {{ results {{ {CARD} }} }} }}"
+    asked = "".join(f", ${name}: {kinds.get(name, 'ID')}" for name in arguments)
+    passed = "".join(f", {name}: ${name}" for name in arguments)
+    query = f"""query ($first: Int! = 1000{asked}) {{
+        giftcard(first: $first{passed}) {{ results {{ {CARD} }} }} }}"""
     return list((await caller.run(query, **arguments))["giftcard"]["results"])
 
 
