@@ -37,6 +37,7 @@ class Step:
     ending: str | None = None
     about: int | None = None
     root: str | None = None
+    price: int | None = None
 
     @property
     def moved(self) -> int:
@@ -47,6 +48,7 @@ class Step:
 
 _TENDER, _REDEMPTION = SystemAccount.TENDER, SystemAccount.REDEMPTION
 _ADJUSTMENT, _BREAKAGE = SystemAccount.ADJUSTMENT, SystemAccount.BREAKAGE
+_PROMOTION = SystemAccount.PROMOTION
 
 PATTERN = (
     Step("ADD", 5_000, against=_TENDER),
@@ -70,10 +72,17 @@ PATTERN = (
     Step("EXPIRE", 60, against=_BREAKAGE),
     Step("TRANSFER", -70),
     Step("USE", -4_000, against=_REDEMPTION),
+    Step("ADD", 500, against=_TENDER, price=450),
+    Step("REFUND", -100, against=_TENDER, about=21, root="ADD", price=90),
+    Step("REFUND", 100, against=_TENDER, about=22, root="ADD", price=90),
+    Step("ADD", 50, against=_PROMOTION, price=0),
+    Step("ADD", 10, against=_TENDER, price=12),
+    Step("REFUND", -10, against=_TENDER, about=25, root="ADD", price=12),
 )
 TRANSFER = 19
 """Cards of even places send to their neighbours, which get as much."""
 
+FACE_VALUE = PATTERN[0].amount
 FUNDS_FROM = {"ADD", "ADJUST", "EXTERNAL", "IMPORT", "TRANSFER"}
 
 
@@ -131,7 +140,20 @@ def totals(movements: int, place: int) -> dict[str, int]:
             found["lifetime"] += times * moved
         if "USE" in (step.type, step.root):
             found["redeemed"] -= times * moved
+    found["uses"] = whole * _uses(len(PATTERN)) + _uses(rest)
     return found
+
+
+def _uses(steps: int) -> int:
+    """How many uses of the first steps have moved more than was refunded of them."""
+    left = {n: step.moved for n, step in enumerate(PATTERN[:steps]) if step.type == "USE"}
+    for step in PATTERN[:steps]:
+        about = step.about
+        while about is not None and PATTERN[about].about is not None:
+            about = PATTERN[about].about
+        if step.root == "USE" and about is not None:
+            left[about] += step.moved
+    return sum(each != 0 for each in left.values())
 
 
 def _batches(books: Books) -> Iterator[tuple[int, int]]:
@@ -161,11 +183,12 @@ async def _add_cards(session: AsyncSession, books: Books) -> None:
             sums = totals(count, parity)
             await _run(
                 session,
-                f"""INSERT INTO account (id, currency, posted, held, lifetime, redeemed, blocked,
-                    closed, whole_only, open_holds, revision, modified_at, changed_in)
+                f"""INSERT INTO account (id, currency, posted, held, lifetime, redeemed, uses,
+                    opens_with, blocked, closed, whole_only, open_holds, revision, modified_at,
+                    changed_in)
                 {series} SELECT {books.first_card} + i, 'EUR', {sums["posted"]}, 0,
-                    {sums["lifetime"]}, {sums["redeemed"]}, FALSE, FALSE, FALSE, 0, 0, {made_at},
-                    {_this_transaction(session)}
+                    {sums["lifetime"]}, {sums["redeemed"]}, {sums["uses"]}, {FACE_VALUE}, FALSE,
+                    FALSE, FALSE, 0, 0, {made_at}, {_this_transaction(session)}
                 FROM n WHERE {where} AND i % 2 = {parity}""",
             )
     if _is_postgresql(session):
@@ -205,9 +228,10 @@ async def _add_movements(
     this, made = _this_transaction(session), _made(session, books, low, high)
     await _run(
         session,
-        f"""INSERT INTO movement (id, account_id, type, state, amount, asked, balance, against,
-            error, hold_until, about_id, caller, source_id, ref_no, created_at, changed_in)
+        f"""INSERT INTO movement (id, account_id, type, state, amount, asked, balance, price,
+            against, error, hold_until, about_id, caller, source_id, ref_no, created_at, changed_in)
         {made} SELECT id, account_id, type, state, amount, amount, balance,
+            CASE WHEN price >= 0 THEN price END,
             CASE WHEN type <> 'TRANSFER' THEN NULLIF(against, 0) END,
             CASE WHEN state = 'DECLINED' THEN 'INSUFFICIENT_FUNDS' END,
             CASE WHEN state = 'HELD' THEN {_moment(session, "at + 3600")} END,
@@ -217,15 +241,27 @@ async def _add_movements(
             {_moment(session, "at")}, {this}
         FROM made ORDER BY id""",
     )
+    at = _moment(session, "CASE WHEN ending = '' THEN at ELSE at + 60 END")
+    tender, promotion = int(_TENDER), int(_PROMOTION)
     await _run(
         session,
         f"""INSERT INTO posting (movement_id, line, debit_account, credit_account, amount,
             currency, effective_at)
-        {made} SELECT id, 0, CASE WHEN moved > 0 THEN against ELSE account_id END,
-            CASE WHEN moved > 0 THEN account_id WHEN against = 0 THEN account_id + 1
-                 ELSE against END,
-            ABS(moved), 'EUR', {_moment(session, "CASE WHEN ending = '' THEN at ELSE at + 60 END")}
-        FROM made WHERE moved <> 0 AND (type <> 'TRANSFER' OR moved < 0) ORDER BY id""",
+        {made}, line(id, line, source, target, amount, is_back, at) AS (
+            SELECT id, 0, CASE WHEN price > 0 THEN {tender} WHEN against = 0 THEN account_id + 1
+                               ELSE against END,
+                   account_id, CASE WHEN price BETWEEN 0 AND ABS(moved) THEN price
+                                    ELSE ABS(moved) END, moved < 0, {at}
+            FROM made WHERE moved <> 0 AND (type <> 'TRANSFER' OR moved < 0)
+            UNION ALL
+            SELECT id, 1, CASE WHEN price < ABS(moved) THEN {promotion} ELSE {tender} END,
+                   CASE WHEN price < ABS(moved) THEN account_id ELSE {promotion} END,
+                   ABS(price - ABS(moved)), moved < 0, {at}
+            FROM made WHERE price >= 0
+        )
+        SELECT id, line, CASE WHEN is_back THEN target ELSE source END,
+               CASE WHEN is_back THEN source ELSE target END, amount, 'EUR', at
+        FROM line WHERE amount > 0 ORDER BY id, line""",
     )
     await _run(
         session,
@@ -256,8 +292,8 @@ def _made(session: AsyncSession, books: Books, low: int, high: int) -> str:
         _values(layer, parity) for layer in range(first_layer, last_layer) for parity in (0, 1)
     )
     start, span = _epoch(datetime.now(UTC) - SPAN), int(SPAN.total_seconds())
-    return f"""WITH step(layer, k, parity, type, state, amount, moved, against, ending, about,
-                         balance, ended_balance) AS (VALUES {steps}),
+    return f"""WITH step(layer, k, parity, type, state, amount, moved, price, against, ending,
+                         about, balance, ended_balance) AS (VALUES {steps}),
         numbered AS (
             SELECT s.*, a.id AS account_id,
                    s.layer * {books.cards} + a.id - {books.first_card} AS n
@@ -280,9 +316,11 @@ def _values(layer: int, parity: int) -> str:
     balance = before + min(step.amount, 0) if step.state == "HELD" else after
     about = -1 if step.about is None else step.about
     against = int(step.against or 0)
+    price = -1 if step.price is None else step.price
     return (
         f"({layer}, {k}, {parity}, '{step.type}', '{step.state}', {sign * step.amount}, "
-        f"{sign * step.moved}, {against}, '{step.ending or ''}', {about}, {balance}, {after})"
+        f"{sign * step.moved}, {price}, {against}, '{step.ending or ''}', {about}, {balance}, "
+        f"{after})"
     )
 
 

@@ -9,7 +9,7 @@ from random import Random
 from time import perf_counter
 from typing import Any
 
-from giftgql.ledger.books import Outcome
+from giftgql.ledger.books import Entry, Outcome
 from giftgql.ledger.models import HoldEnding, MovementType
 from giftgql.ledger.orders import (
     SERVER,
@@ -69,15 +69,22 @@ class Run:
     def _card(self, card_id: int) -> Card:
         seconds = self.random.choice((None, None, None, 5, 8, 11))
         until = None if seconds is None else BEGINS + seconds * SECOND
-        return Card(
+        card = Card(
             card_id,
             currency="JPY" if card_id == 3 else "EUR",
             whole_only=self.random.random() < 0.2,
             valid_until=until,
         )
+        if self.random.random() < 0.4:
+            begins, lasts = (self.random.choice((None, 2, 5)) for _ in range(2))
+            card.valid_from = None if begins is None else BEGINS + begins * SECOND
+            card.validity = None if lasts is None else lasts * 2 * SECOND
+            card.opens_with = self.random.choice((None, self.random.randint(2, CEILING // 2)))
+            card.most_uses = self.random.choice((None, 1, 1, 2))
+        return card
 
     def _first_funds(self, card_id: int) -> Order:
-        amount = self.random.randint(1, CEILING // 2)
+        amount = self.model.cards[card_id].opens_with or self.random.randint(1, CEILING // 2)
         return Move(
             account_id=card_id, by=CALLER, id=self._id(), type=MovementType.ADD, amount=amount
         )
@@ -102,13 +109,12 @@ class Run:
         for card in self.model.cards.values():
             account = self.rows.accounts[card.id]
             holds = self.rows.open_holds(card.id)
-            freed = sum(
-                max(0, -each.amount)
-                for each in holds
-                if each.hold_until is not None and each.hold_until <= self.now
-            )
+            freed = sum(max(0, -each.amount) for each in holds if _is_over(each, self.now))
             assert account.posted == card.posted
             assert account.held - freed == card.held(self.now)
+            unused = [each for each in holds if _is_over(each, self.now)]
+            unused = [each for each in unused if each.type is MovementType.USE]
+            assert account.uses - len(unused) == card.uses(self.now)
             assert (account.lifetime, account.redeemed) == (card.lifetime, card.redeemed)
             assert account.posted == account.lifetime - account.redeemed - card.subtracted
             assert account.valid_until == card.valid_until
@@ -140,13 +146,20 @@ class Run:
         if random.random() < 0.03:
             sign = -sign
         is_late = random.random() < 0.04
+        amount, hold_for = (
+            sign * self._size(card_id),
+            random.choice((None, random.randint(1, 6) * SECOND)),
+        )
+        may_cost = kind is MovementType.ADD and amount > 0 and hold_for is None
+        few = random.randint(0, amount + amount // 2 + 1) if may_cost else 0
         return Move(
             account_id=card_id,
             by=CALLER,
             id=self._id(),
             type=kind,
-            amount=sign * self._size(card_id),
-            hold_for=random.choice((None, random.randint(1, 6) * SECOND)),
+            amount=amount,
+            hold_for=hold_for,
+            price=random.choice((None, 0, amount, few, few, few)) if may_cost else None,
             allow_partial=random.random() < 0.2,
             revision=random.choice((None, *[0] * 25, 1)),
             code_until=self.now + random.choice((-1, 0, 1)) * SECOND if is_late else None,
@@ -210,6 +223,8 @@ class Run:
     def _size(self, card_id: int) -> int:
         """An amount, often near a limit."""
         card = self.model.cards[card_id]
+        if card.opens_with and not card.lifetime and self.random.random() < 0.5:
+            return card.opens_with
         free = card.posted - card.held(self.now)
         near = max(1, free + self.random.choice((-1, 0, 0, 0, 1)))
         room = CEILING - card.posted + self.random.choice((0, 1))
@@ -228,19 +243,34 @@ def answer_of(outcome: Outcome) -> Answer:
         return NOTHING
     entry = outcome.entry
     facts = (entry.id, entry.account_id, entry.state, entry.type, entry.amount, entry.asked)
-    return "entry", *facts, entry.error, entry.hold_until, entry.balance
+    return "entry", *facts, entry.error, entry.hold_until, entry.balance, entry.price
+
+
+def _is_over(hold: Entry, now: datetime) -> bool:
+    return hold.hold_until is not None and hold.hold_until <= now
 
 
 def _named(answer: Answer) -> str:
     if answer[0] == "end":
         return str(answer[2])
     if answer[0] == "entry":
-        return str(answer[7] or f"{answer[3]} {answer[4]}")
+        priced = "" if answer[-1] is None else " priced"
+        return str(answer[7] or f"{answer[3]} {answer[4]}{priced}")
     return str(answer[0])
 
 
 def _funds(card: Card) -> Funds:
-    return Funds(card.id, card.currency, whole_only=card.whole_only, valid_until=card.valid_until)
+    validity = None if card.validity is None else str(card.validity // SECOND)
+    return Funds(
+        card.id,
+        card.currency,
+        whole_only=card.whole_only,
+        valid_from=card.valid_from,
+        valid_until=card.valid_until,
+        validity=validity,
+        opens_with=card.opens_with,
+        most_uses=card.most_uses,
+    )
 
 
 def main() -> int:

@@ -3,7 +3,9 @@ and how it ended, and every figure is added up anew from that."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from fractions import Fraction
+from math import floor
 from typing import Any
 
 from giftgql.errors import ErrorCode
@@ -29,7 +31,8 @@ _EXPIRE = MovementType.EXPIRE
 
 @dataclass(eq=False)
 class Trans:
-    """Something that was asked of a card. `amount` is signed."""
+    """Something that was asked of a card. `amount` is signed; `price` is what was paid for it,
+    or given back."""
 
     id: int
     type: MovementType
@@ -39,6 +42,7 @@ class Trans:
     ending: HoldEnding | None = None
     captured: int = 0
     undoes: "Trans | None" = None
+    price: int | None = None
     undone_by: "list[Trans]" = field(default_factory=list)
 
     @property
@@ -52,6 +56,10 @@ class Trans:
     @property
     def refunded(self) -> int:
         return sum(abs(each.moved) - each.refunded for each in self.undone_by)
+
+    @property
+    def price_refunded(self) -> int:
+        return sum((each.price or 0) - each.price_refunded for each in self.undone_by)
 
     @property
     def left(self) -> int:
@@ -80,7 +88,11 @@ class Card:
     id: int
     currency: str
     whole_only: bool = False
+    valid_from: datetime | None = None
     valid_until: datetime | None = None
+    validity: timedelta | None = None
+    opens_with: int | None = None
+    most_uses: int | None = None
     blocked: bool = False
     disabled: bool = False
     revision: int = 0
@@ -106,6 +118,11 @@ class Card:
 
     def held(self, now: datetime) -> int:
         return sum(max(0, -each.amount) for each in self.history if each.is_open(now))
+
+    def uses(self, now: datetime) -> int:
+        """How often it was used: what was given up or given back altogether was no use."""
+        used = (each for each in self.history if each.type is MovementType.USE)
+        return sum(each.error is None and (each.is_open(now) or each.left > 0) for each in used)
 
     def is_expired(self, now: datetime) -> bool:
         return not self.blocked and self.valid_until is not None and now >= self.valid_until
@@ -157,6 +174,8 @@ class Model:
         trans = Trans(order.id, order.type, amount if error else taken, error=error)
         if order.hold_for is not None and not error:
             trans.until = self.now + order.hold_for
+        if order.price not in (None, taken) and not error:
+            trans.price = order.price
         return self._recorded(card, trans, asked=amount)
 
     def _against_moving(self, card: Card, order: Move, taken: int) -> Reasons:
@@ -164,11 +183,13 @@ class Model:
         only = {MovementType.ADD: amount > 0, MovementType.USE: amount < 0}
         yield amount == 0 or not only.get(order.type, True), ErrorCode.INVALID_AMOUNT
         yield abs(amount) > self.ceiling, ErrorCode.INVALID_AMOUNT
+        yield (order.price or 0) > self.ceiling, ErrorCode.INVALID_AMOUNT
         is_code_over = order.code_until is not None and self.now >= order.code_until
         yield is_code_over, ErrorCode.CODE_EXPIRED
         yield from self._against_adding(card, amount) if amount > 0 else ()
-        yield from self._against_taking(card, -taken) if amount < 0 else ()
-        is_part = order.type is MovementType.USE and -taken != card.available(self.now)
+        is_use = order.type is MovementType.USE
+        yield from self._against_taking(card, -taken, is_use=is_use) if amount < 0 else ()
+        is_part = is_use and -taken != card.available(self.now)
         yield card.whole_only and is_part, ErrorCode.PARTIAL_REDEMPTION_NOT_SUPPORTED
 
     def _capture(self, card: Card, order: Capture) -> Answer:
@@ -210,6 +231,7 @@ class Model:
         trans = Trans(order.id, MovementType.REFUND, signed, error=_first(reasons))
         if not trans.error:
             trans.undoes = undone
+            trans.price = _given_back(undone, size)
             undone.undone_by.append(trans)
         return self._recorded(card, trans)
 
@@ -277,26 +299,49 @@ class Model:
     def _against_adding(self, card: Card, amount: int) -> Reasons:
         yield from self._against_standing(card)
         yield card.posted + amount > self.ceiling, ErrorCode.INVALID_AMOUNT
+        is_new = card.lifetime == 0 and card.opens_with is not None
+        yield is_new and amount != card.opens_with, ErrorCode.INVALID_AMOUNT
 
-    def _against_taking(self, card: Card, amount: int, *, though_blocked: bool = False) -> Reasons:
+    def _against_taking(
+        self, card: Card, amount: int, *, is_use: bool = False, though_blocked: bool = False
+    ) -> Reasons:
         yield from self._against_standing(card, though_blocked=though_blocked)
+        is_early = card.valid_from is not None and self.now < card.valid_from
+        yield is_use and is_early, ErrorCode.CARD_NOT_YET_VALID
         yield not any(each.moved > 0 for each in card.history), ErrorCode.CARD_NOT_ACTIVATED
+        is_used_up = card.most_uses is not None and card.uses(self.now) >= card.most_uses
+        yield is_use and is_used_up, ErrorCode.REDEMPTION_LIMIT_REACHED
         is_there = 0 < amount <= card.available(self.now)
         yield not is_there, ErrorCode.INSUFFICIENT_FUNDS
 
     def _ended(self, card: Card, hold: Trans, how: HoldEnding, captured: int) -> Answer:
         hold.ending, hold.captured = how, captured
+        self._begin(card)
         released = abs(hold.amount) - captured
         return "end", hold.id, how, captured, released, card.available(self.now)
 
     def _recorded(self, card: Card, trans: Trans, asked: int | None = None) -> Answer:
         self.trans[trans.id] = trans
         card.history.append(trans)
+        self._begin(card)
         state = MovementState.HELD if trans.until else MovementState.POSTED
         state = MovementState.DECLINED if trans.error else state
         asked = trans.amount if asked is None else asked
         facts = (trans.id, card.id, state, trans.type, trans.amount, asked, trans.error)
-        return "entry", *facts, trans.until, card.available(self.now)
+        return "entry", *facts, trans.until, card.available(self.now), trans.price
+
+    def _begin(self, card: Card) -> None:
+        """Validity begins with the first funds."""
+        if card.valid_until is None and card.validity is not None and card.lifetime > 0:
+            card.valid_until = self.now + card.validity
+
+
+def _given_back(undone: Trans, size: int) -> int | None:
+    """As much of the price as makes up the part of it that will be refunded of the amount."""
+    if undone.price is None:
+        return None
+    part = Fraction(undone.refunded + size, abs(undone.moved))
+    return max(0, floor(undone.price * part) - undone.price_refunded)
 
 
 def _first(reasons: Reasons) -> ErrorCode | None:

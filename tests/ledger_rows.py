@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from giftgql.ledger.books import Books, End, Entry, Line, Outcome
 from giftgql.ledger.decide import AGAINST, decide
-from giftgql.ledger.models import HoldEnding, MovementState, MovementType
+from giftgql.ledger.models import HoldEnding, MovementState, MovementType, SystemAccount
 from giftgql.ledger.orders import Close, Extend, Funds, Order, Past
 
 POSTED, HELD, DECLINED = MovementState.POSTED, MovementState.HELD, MovementState.DECLINED
@@ -49,16 +49,21 @@ class Rows:
         mine = (each for each in self.entries.values() if each.account_id == account_id)
         return [each for each in mine if each.state is HELD and each.id not in self.ends]
 
+    def refunds(self, movement_id: int) -> Iterator[Entry]:
+        for each in self.entries.values():
+            is_refund = each.type is MovementType.REFUND and each.state is POSTED
+            if each.about_id == movement_id and is_refund:
+                yield each
+
     def refunded(self, movement_id: int) -> int:
         """What was refunded of a movement, less what was undone of that."""
-        refunds = (
-            each
-            for each in self.entries.values()
-            if each.about_id == movement_id
-            and each.type is MovementType.REFUND
-            and each.state is POSTED
-        )
+        refunds = self.refunds(movement_id)
         return sum(abs(each.amount) - self.refunded(each.id) for each in refunds)
+
+    def price_refunded(self, movement_id: int) -> int:
+        """What was given back of a movement's price, less what was taken again."""
+        refunds = self.refunds(movement_id)
+        return sum((each.price or 0) - self.price_refunded(each.id) for each in refunds)
 
     def moved(self, entry: Entry) -> int:
         """What a movement added to its account, or took from it if negative."""
@@ -110,6 +115,8 @@ class Rows:
             end.captured if end else 0,
             self.refunded(movement_id),
             about.type if about else None,
+            entry.price,
+            self.price_refunded(movement_id) if entry.price is not None else 0,
         )
 
     def _write(self, books: Books) -> None:
@@ -142,12 +149,13 @@ def faults(rows: Rows) -> list[str]:
 
 def _of_postings(rows: Rows) -> Iterator[str]:
     posted: dict[int, int] = defaultdict(int)
+    of = {entry.id: entry.account_id for entry in rows.entries.values()}
     for line in rows.lines.values():
         if line.amount <= 0 or line.debit_account == line.credit_account:
             yield f"{line} is no posting"
         if {line.currency} != {
             rows.accounts[each].currency
-            for each in (line.debit_account, line.credit_account)
+            for each in (line.debit_account, line.credit_account, of.get(line.movement_id))
             if each in rows.accounts
         }:
             yield f"{line} is in another currency than its accounts"
@@ -162,11 +170,16 @@ def _of_postings(rows: Rows) -> Iterator[str]:
 
 
 def _of_lines(rows: Rows) -> Iterator[str]:
-    """Each movement that moved something has its one line, or its twin has it."""
-    lines = {line.movement_id: line for line in rows.lines.values()}
-    if len(lines) != len(rows.lines):
-        yield "a movement has two lines"
+    """Each movement that moved something has its one line, or its twin has it; with a price it
+    may have two."""
+    lines = {line.movement_id: line for line in rows.lines.values() if line.line == 0}
+    priced = {entry.id for entry in rows.entries.values() if entry.price is not None}
+    if any(line.line != 0 for line in rows.lines.values() if line.movement_id not in priced):
+        yield "a movement without a price has another line"
     for entry in rows.entries.values():
+        if entry.price is not None:
+            yield from _of_priced(rows, entry, entry.price)
+            continue
         line, moved = lines.get(entry.id), rows.moved(entry) if entry.state is not DECLINED else 0
         if line is None and entry.type is MovementType.TRANSFER and moved:
             line = lines.get(entry.about_id or 0)
@@ -183,6 +196,23 @@ def _of_lines(rows: Rows) -> Iterator[str]:
         root = rows.root(entry)
         if root is not MovementType.TRANSFER and entry.against != AGAINST[root]:
             yield f"{entry} is against the wrong account"
+
+
+def _of_priced(rows: Rows, entry: Entry, price: int) -> Iterator[str]:
+    """Tender gives the price or gets it back, and promotion the difference."""
+    if rows.root(entry) is not MovementType.ADD or entry.state is not POSTED or price < 0:
+        yield f"{entry} can have no price"
+    tender, promotion = SystemAccount.TENDER, SystemAccount.PROMOTION
+    if entry.against != (tender if price else promotion):
+        yield f"{entry} is against the wrong account"
+    sign = 1 if entry.amount > 0 else -1
+    left = {entry.account_id: entry.amount, tender: -sign * price}
+    left[promotion] = sign * price - entry.amount
+    for line in (each for each in rows.lines.values() if each.movement_id == entry.id):
+        left[line.debit_account] += line.amount
+        left[line.credit_account] -= line.amount
+    if any(left.values()):
+        yield f"{entry} is not what its lines say: {left}"
 
 
 def _of_holds(rows: Rows) -> Iterator[str]:
@@ -209,6 +239,11 @@ def _of_refunds(rows: Rows) -> Iterator[str]:
         moved = 0 if entry.state is DECLINED else abs(rows.moved(entry))
         if not 0 <= rows.refunded(movement_id) <= moved:
             yield f"more was refunded of {entry} than {moved}"
+        if entry.price is None:
+            continue
+        size, back = rows.refunded(movement_id), rows.price_refunded(movement_id)
+        if not 0 <= back <= entry.price or back != {0: 0, moved: entry.price}.get(size, back):
+            yield f"{back} of the price was refunded with {size} of {entry}"
 
 
 def _of_account(rows: Rows, account: Funds) -> Iterator[str]:
@@ -229,9 +264,37 @@ def _of_account(rows: Rows, account: Funds) -> Iterator[str]:
     used = (moved for each, moved in moves if rows.root(each) is MovementType.USE)
     if account.redeemed != -sum(used):
         yield "what it has redeemed is wrong"
+    if account.uses != sum(_is_use(rows, each) for each in mine):
+        yield f"it was not used {account.uses} times"
+    begins = account.valid_from
+    if begins is not None and any(_is_taken(each) and each.created_at < begins for each in mine):
+        yield "it was used before it was valid"
+    first = _first_funds(rows, mine)
+    if first and account.opens_with not in (None, *first):
+        yield "its first funds were not what it opens with"
     if account.closed and (holds or account.posted):
         yield "it is closed and has holds or money"
     yield from _of_times(rows, account)
+
+
+def _is_taken(entry: Entry) -> bool:
+    return entry.type is MovementType.USE and entry.state is not DECLINED
+
+
+def _is_use(rows: Rows, entry: Entry) -> bool:
+    is_open = entry.state is HELD and entry.id not in rows.ends
+    return _is_taken(entry) and (is_open or abs(rows.moved(entry)) > rows.refunded(entry.id))
+
+
+def _first_funds(rows: Rows, entries: Sequence[Entry]) -> list[int]:
+    """What was added at the moment of the first addition."""
+    added: dict[datetime, list[int]] = defaultdict(list)
+    for each in entries:
+        if each.state is DECLINED or each.type in COME_BACK or rows.moved(each) <= 0:
+            continue
+        at = rows.ends[each.id].created_at if each.state is HELD else each.created_at
+        added[at].append(rows.moved(each))
+    return added[min(added)] if added else []
 
 
 def _of_times(rows: Rows, account: Funds) -> Iterator[str]:

@@ -36,8 +36,8 @@ async def small(store: Store) -> Books:
         "hold_until, caller, created_at, changed_in) VALUES "
         f"({open_hold(books)}, {books.card(3)}, 'USE', 'HELD', -100, -100, 1, -2, {LATER}, "
         f"'client:x', {EARLIER}, 0)",
-        f"UPDATE account SET held = 100, open_holds = 1, next_hold_end = {EARLIER}, "
-        f"due_at = {EARLIER} WHERE id = {books.card(3)}",
+        "UPDATE account SET held = 100, open_holds = 1, uses = uses + 1, "
+        f"next_hold_end = {EARLIER}, due_at = {EARLIER} WHERE id = {books.card(3)}",
     )
     return books
 
@@ -87,6 +87,7 @@ def damages(books: Books) -> Iterator[tuple[str, object, str]]:
     yield from of_postings(books)
     yield from of_movements(books)
     yield from of_transfers_and_refunds(books)
+    yield from of_prices(books)
     yield from of_hold_ends_and_requests(books)
 
 
@@ -104,6 +105,11 @@ def of_accounts(books: Books) -> Iterator[tuple[str, object, str]]:
     yield "account-available", card, account % "held = -1"
     yield "account-lifetime", card, account % "lifetime = lifetime + 1"
     yield "account-redeemed", card, account % "redeemed = redeemed + 1"
+    yield "account-uses", card, account % "uses = uses + 1"
+    yield "account-uses", held, f"UPDATE account SET uses = uses - 1 WHERE id = {held}"
+    yield "account-uses", card, amount(books.movement(0, 10), 0)
+    yield "account-opened", card, account % "opens_with = 4999"
+    yield "account-opened", card, change(books.movement(0, 15), f"created_at = {EARLIER}")
     yield "account-totals", card, account % "redeemed = -1"
     yield "account-totals", card, account % "lifetime = redeemed + posted - 1"
     yield "account-totals", card, account % "lifetime = -1, redeemed = 0, posted = -2"
@@ -204,6 +210,36 @@ def of_transfers_and_refunds(books: Books) -> Iterator[tuple[str, object, str]]:
     yield "refund-sum", books.movement(0, 0), amount(books.movement(0, 16), -5_001)
 
 
+def of_prices(books: Books) -> Iterator[tuple[str, object, str]]:
+    used, declined, unpriced, sold, back, again, given, dear, returned = (
+        books.movement(0, step) for step in (1, 6, 16, 21, 22, 23, 24, 25, 26)
+    )
+    yield "movement-price", sold, change(sold, "price = -1")
+    yield "movement-price", sold, change(sold, "against = -4")
+    yield "movement-price", given, change(given, "against = -1")
+    yield "movement-price", given, change(given, "against = NULL")
+    yield "movement-price", back, change(back, "price = NULL")
+    yield "movement-price", unpriced, change(unpriced, "price = 100")
+    yield "movement-price", used, change(used, "price = 0")
+    yield "movement-price", declined, change(declined, "price = 0")
+    yield "movement-paid", sold, change(sold, "price = 449")
+    yield "movement-paid", given, change(given, "price = 1")
+    yield "movement-paid", back, change(back, "price = 89")
+    yield "movement-paid", sold, line(sold, "amount = amount + 1") + " AND line = 0"
+    yield "movement-paid", dear, f"DELETE FROM posting WHERE movement_id = {dear} AND line = 1"
+    yield "refund-price", sold, change(again, "price = 0")
+    yield "refund-price", sold, change(back, "price = 541")
+    yield "refund-price", dear, change(returned, "price = 11")
+    yield "refund-price", dear, change(returned, "price = 13")
+    yield "posting-against", f"{sold}/1", change(sold, "price = NULL")
+    yield "posting-against", f"{sold}/1", line(sold, "debit_account = -2") + " AND line = 1"
+    yield "posting-against", f"{sold}/1", line(sold, "credit_account = -2") + " AND line = 1"
+    yield "posting-against", f"{sold}/2", line(sold, "line = 2") + " AND line = 1"
+    yield "posting-against", f"{dear}/0", line(dear, "debit_account = -4") + " AND line = 0"
+    yield "posting-against", f"{unpriced}/1", line(unpriced, "line = 1")
+    yield "posting-currency", f"{dear}/1", line(dear, "currency = 'USD'") + " AND line = 1"
+
+
 def of_hold_ends_and_requests(books: Books) -> Iterator[tuple[str, object, str]]:
     used, captured, cancelled, timed_out = (books.movement(0, step) for step in (1, 3, 4, 8))
     yield "hold-end-hold", used, ended(cancelled, f"hold_id = {used}")
@@ -276,7 +312,6 @@ def test_the_rules_know_the_system_accounts() -> None:
     assert sorted(SystemAccount) == list(range(-7, 0))
     pairs = [
         (MovementType.ADD, SystemAccount.TENDER),
-        (MovementType.ADD, SystemAccount.PROMOTION),
         (MovementType.USE, SystemAccount.REDEMPTION),
         (MovementType.ADJUST, SystemAccount.ADJUSTMENT),
         (MovementType.EXPIRE, SystemAccount.BREAKAGE),
@@ -332,13 +367,13 @@ async def test_the_command_ends_with_1_and_names_the_rows(store: Store, settings
     books = await small(store)
     done = verify(settings)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "85 movements checked: the books are clean.\n"
+    assert done.stdout == "109 movements checked: the books are clean.\n"
     await damage(store, f"UPDATE account SET held = 1 WHERE id = {books.card(0)}")
     done = verify(settings)
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         f"account-held: account {books.card(0)}: expected 0, found 1",
-        "85 movements checked: 1 row is wrong.",
+        "109 movements checked: 1 row is wrong.",
     ]
     done = verify(settings, "--json")
     assert done.returncode == 1
@@ -346,7 +381,7 @@ async def test_the_command_ends_with_1_and_names_the_rows(store: Store, settings
     assert told.pop("checkedAt")
     assert told == {
         "isClean": False,
-        "movements": 85,
+        "movements": 109,
         "findings": [
             {
                 "rule": "account-held",

@@ -88,8 +88,22 @@ class GiftCard:
         description="What else left the card: expired, transferred, corrected, taken back. "
         "`lifetimeTotal` - `redeemed` - `subtracted` is what is on the books."
     )
+    redeemed_count: int = strawberry.field(
+        description="How often it was used: open authorisations count, and what was wholly "
+        "refunded does not."
+    )
+    redemption_limit: int | None = strawberry.field(
+        description="How often it may be used; null if as often as it has funds."
+    )
+    face_value: Money | None = strawberry.field(
+        description="What its first funds must be, or were; null if any amount."
+    )
+    valid_from: datetime | None = strawberry.field(
+        description="It can be used from this moment on, UTC; null if at once."
+    )
     expires_on: date | None = strawberry.field(
-        description="Last day of the funds, in the server's time zone; null if they do not expire."
+        description="Last day of the funds, in the server's time zone; null if they do not expire, "
+        "or not yet: their validity may begin with the first of them."
     )
     note: str | None = strawberry.field(description="For staff; null for the member.")
     metadata: JSONObject | None = strawberry.field(
@@ -153,6 +167,10 @@ class GiftCard:
             lifetime_total=money(account.lifetime),
             redeemed=money(account.redeemed),
             subtracted=money(account.lifetime - account.redeemed - account.posted),
+            redeemed_count=view.uses,
+            redemption_limit=account.most_uses,
+            face_value=None if account.opens_with is None else money(account.opens_with),
+            valid_from=account.valid_from,
             expires_on=view.expires_on,
             note=card.note if is_staff else None,
             metadata=None if details is None else JSONObject(details),

@@ -27,6 +27,7 @@ class CardView:
     account: Account
     balance: int
     held: int
+    uses: int
     now: datetime
     expires_on: date | None
     codes: Sequence[SeenCode]
@@ -71,13 +72,14 @@ async def views(
             )
             for each in (mine, gone)
         )
-        balance, held = figures[account.id]
+        balance, held, uses = figures[account.id]
         found.append(
             CardView(
                 card=card,
                 account=account,
                 balance=balance,
                 held=held,
+                uses=uses,
                 now=reading.now,
                 expires_on=reading.last_day(account.valid_until),
                 codes=shown,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from giftgql.errors import ErrorCode
-from giftgql.ledger.models import HoldEnding, MovementState, MovementType
+from giftgql.ledger.models import HoldEnding, MovementState, MovementType, SystemAccount
 from giftgql.ledger.orders import Funds, Order, Past
 from giftgql.money import CEILING_MINOR
 
@@ -31,6 +31,7 @@ class Entry(NamedTuple):
     error: ErrorCode | None = None
     hold_until: datetime | None = None
     about_id: int | None = None
+    price: int | None = None
 
 
 class Line(NamedTuple):
@@ -134,13 +135,36 @@ class Books:
         movement_id: int,
         amount: int,
         against: int,
+        *,
         at: datetime | None = None,
-    ) -> None:
-        """Enter an amount between an account and one of the system: positive is added to it."""
+        price: int | None = None,
+    ) -> int:
+        """Enter an amount between an account and one of the system: positive is added to it.
+        Returns which one it is against, which goes by the price if there is one."""
         funds.posted += amount
+        if price is not None:
+            self._post_priced(funds, movement_id, amount, price)
+            return SystemAccount.TENDER if price else SystemAccount.PROMOTION
         debit, credit = (against, funds.id) if amount > 0 else (funds.id, against)
         at = at or self.now
         self.lines.append(Line(movement_id, 0, debit, credit, abs(amount), funds.currency, at))
+        return against
+
+    def _post_priced(self, funds: Funds, movement_id: int, amount: int, price: int) -> None:
+        """Enter an amount that another price was paid for, or, if negative, is given back for.
+
+        Line 0 is what tender gives of the amount, and line 1 the difference: what promotion adds
+        to a price below it, or gets of one above it.
+        """
+        size, tender, promotion = abs(amount), SystemAccount.TENDER, SystemAccount.PROMOTION
+        rest = (promotion, funds.id) if price < size else (tender, promotion)
+        ways = ((tender, funds.id, min(price, size)), (*rest, abs(price - size)))
+        for line, (source, target, part) in enumerate(ways):
+            debit, credit = (source, target) if amount > 0 else (target, source)
+            if part > 0:
+                self.lines.append(
+                    Line(movement_id, line, debit, credit, part, funds.currency, self.now)
+                )
 
     def enter(
         self,
@@ -153,12 +177,13 @@ class Books:
         asked: int | None = None,
         hold_until: datetime | None = None,
         about_id: int | None = None,
+        price: int | None = None,
     ) -> Outcome:
         """Record what happened to an account."""
         self.touched[funds.id] = funds
         state = MovementState.HELD if hold_until else MovementState.POSTED
         facts = {"against": against, "hold_until": hold_until, "about_id": about_id}
-        return self._record(funds, order, kind, state, amount, asked=asked, **facts)
+        return self._record(funds, order, kind, state, amount, asked=asked, price=price, **facts)
 
     def decline(
         self,

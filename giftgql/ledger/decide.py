@@ -92,13 +92,16 @@ def _move(books: Books, order: Move) -> Outcome:
     error = _why_not_move(books, funds, order, taken)
     if error is not None:
         return books.decline(order, order.type, order.amount, error)
-    against = AGAINST[order.type]
     if order.type is MovementType.USE:
         funds.uses += 1
+    against: int = AGAINST[order.type]
     if order.hold_for is None:
-        books.post(funds, order.id, taken, against)
+        price = None if order.price == taken else order.price
+        against = books.post(funds, order.id, taken, against, price=price)
         count(books, funds, order.type, taken)
-        return books.enter(funds, order, order.type, taken, against, asked=order.amount)
+        return books.enter(
+            funds, order, order.type, taken, against, asked=order.amount, price=price
+        )
     until = books.now + order.hold_for
     if taken < 0:
         funds.held -= taken
@@ -111,7 +114,7 @@ def _move(books: Books, order: Move) -> Outcome:
 
 def _why_not_move(books: Books, funds: Funds, order: Move, taken: int) -> ErrorCode | None:
     amount, sign = order.amount, SIGNS.get(order.type, 0)
-    if amount == 0 or amount * sign < 0 or abs(amount) > books.ceiling:
+    if amount == 0 or amount * sign < 0 or max(abs(amount), order.price or 0) > books.ceiling:
         return ErrorCode.INVALID_AMOUNT
     if order.code_until is not None and order.code_until <= books.now:
         return ErrorCode.CODE_EXPIRED
@@ -185,20 +188,23 @@ def _refund(books: Books, order: About, amount: int | None) -> Outcome:
     error = _why_not_refund(books, funds, order, amount, signed)
     if error is not None:
         return books.decline(order, MovementType.REFUND, signed, error)
-    against = _against(past)
-    books.post(funds, order.id, signed, against)
+    price = past.price_of(size)
+    against = books.post(funds, order.id, signed, _against(past), price=price)
     count(books, funds, past.root or past.type, signed, is_refund=True)
-    _undone(books, funds, past, size)
-    return books.enter(funds, order, MovementType.REFUND, signed, against, about_id=past.id)
+    _undone(books, funds, past, size, price or 0)
+    return books.enter(
+        funds, order, MovementType.REFUND, signed, against, about_id=past.id, price=price
+    )
 
 
-def _undone(books: Books, funds: Funds, past: Past, size: int) -> None:
+def _undone(books: Books, funds: Funds, past: Past, size: int, price: int) -> None:
     """Note how much of a movement is undone; of an undone refund, that it counts no longer.
 
     A use that is wholly refunded is none. It is one again when that refund is undone, however
     many the account may have: nothing is redeemed then that had not been before.
     """
     past.refunded += size
+    past.price_refunded += price
     if past.type is MovementType.USE and past.left == 0:
         funds.uses -= 1
     if past.type is MovementType.REFUND:
@@ -207,6 +213,7 @@ def _undone(books: Books, funds: Funds, past: Past, size: int) -> None:
         if refunded.type is MovementType.USE and refunded.left == 0:
             funds.uses += 1
         refunded.refunded -= size
+        refunded.price_refunded -= price
 
 
 def _why_not_refund(
@@ -283,7 +290,7 @@ def _off_the_books(
 ) -> Outcome:
     """Take all that is free from the account."""
     taken, against = -funds.free, AGAINST[kind]
-    books.post(funds, order.id, taken, against, at)
+    books.post(funds, order.id, taken, against, at=at)
     count(books, funds, kind, taken)
     return books.enter(funds, order, kind, taken, against)
 

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -8,12 +9,13 @@ from sqlalchemy import (
     Index,
     SmallInteger,
     and_,
+    case,
     column,
     func,
     text,
 )
 from sqlalchemy.orm import aliased
-from sqlmodel import Field, SQLModel, select
+from sqlmodel import Field, SQLModel, col, select
 
 from giftgql.columns import CHANGED_IN, BigId, UtcDateTime, enum_type
 from giftgql.errors import Described, ErrorCode
@@ -218,16 +220,26 @@ def _refunds_of(movement: Any, refund: Any) -> Any:
     )
 
 
-_undone_of_refund = (
-    select(func.coalesce(func.sum(func.abs(_undone.amount)), 0))
-    .where(_refunds_of(_undo, _undone))
-    .correlate(_undo)
-    .scalar_subquery()
-)
-REFUNDED = (
-    select(func.coalesce(func.sum(func.abs(_undo.amount) - _undone_of_refund), 0))
-    .where(_refunds_of(Movement, _undo))
-    .correlate(Movement)
-    .scalar_subquery()
-)
+def _of_refunds(what: Callable[[Any], Any]) -> Any:
+    """The sum of this over a movement's refunds, less that over what undid them."""
+    undone = (
+        select(func.coalesce(func.sum(what(_undone)), 0))
+        .where(_refunds_of(_undo, _undone))
+        .correlate(_undo)
+        .scalar_subquery()
+    )
+    return (
+        select(func.coalesce(func.sum(what(_undo) - undone), 0))
+        .where(_refunds_of(Movement, _undo))
+        .correlate(Movement)
+        .scalar_subquery()
+    )
+
+
+REFUNDED = _of_refunds(lambda refund: func.abs(refund.amount))
 """What was refunded of a movement, less what was undone of that."""
+
+PRICE_REFUNDED = case(
+    (col(Movement.price).is_not(None), _of_refunds(lambda refund: refund.price)), else_=0
+)
+"""What was given back of its price, less what was taken again."""

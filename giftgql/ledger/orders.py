@@ -88,7 +88,7 @@ class Funds:
 @dataclass(slots=True)
 class Past:
     """A movement on the books, with what became of it: `captured` of a hold, `refunded` of what
-    it moved. `root` is the type of what a refund undoes."""
+    it moved, `price_refunded` of its price. `root` is the type of what a refund undoes."""
 
     id: int
     account_id: int
@@ -102,6 +102,8 @@ class Past:
     captured: int = 0
     refunded: int = 0
     root: MovementType | None = None
+    price: int | None = None
+    price_refunded: int = 0
 
     @property
     def size(self) -> int:
@@ -115,6 +117,14 @@ class Past:
     def left(self) -> int:
         """What can still be refunded."""
         return self.moved - self.refunded
+
+    def price_of(self, size: int) -> int | None:
+        """What a refund of so much gives back of the price: in all that part of it, rounded down,
+        that is refunded of the amount; with the last of the amount, all of the price."""
+        if self.price is None:
+            return None
+        due = self.price * (self.refunded + size) // self.moved
+        return max(0, due - self.price_refunded)
 
 
 class By(NamedTuple):
@@ -152,7 +162,8 @@ class Order:
 @dataclass(slots=True, kw_only=True)
 class Move(Order):
     """Move an amount at once, or hold it for a while. `revision` is what the account had when
-    the code was looked up; `code_until` is when the code itself ends."""
+    the code was looked up; `code_until` is when the code itself ends. What is added at once may
+    have another `price` than its amount."""
 
     type: MovementType
     amount: int
@@ -160,6 +171,14 @@ class Move(Order):
     allow_partial: bool = False
     revision: int | None = None
     code_until: datetime | None = None
+    price: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.price is None:
+            return
+        is_at_once = self.type is MovementType.ADD and self.amount > 0 and self.hold_for is None
+        if not is_at_once or self.price < 0:
+            raise ValueError("only what is added at once has a price, of 0 or more")
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import case, func, update
 from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -12,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.ledger.books import Books, End, Entry, Line, Opened
 from giftgql.ledger.models import (
+    PRICE_REFUNDED,
     REFUNDED,
     Account,
     HoldEnd,
@@ -131,10 +132,14 @@ class LedgerRepository:
         fresh = query.execution_options(populate_existing=True)
         return (await self.session.exec(fresh)).all()
 
-    async def timed_out(self, account_ids: Collection[int], now: datetime) -> dict[int, int]:
-        """What of each account's held money is held no longer, though no row says so yet."""
+    async def timed_out(
+        self, account_ids: Collection[int], now: datetime
+    ) -> dict[int, tuple[int, int]]:
+        """What of each account's held money is held no longer, though no row says so yet, and
+        how many uses were to be made of it."""
+        is_use = case((col(Movement.type) == MovementType.USE, 1), else_=0)
         query = (
-            select(Movement.account_id, func.sum(-Movement.amount))
+            select(Movement.account_id, func.sum(-Movement.amount), func.sum(is_use))
             .outerjoin(HoldEnd, col(HoldEnd.hold_id) == Movement.id)
             .where(
                 col(Movement.account_id).in_(account_ids),
@@ -144,7 +149,7 @@ class LedgerRepository:
             )
             .group_by(col(Movement.account_id))
         )
-        return {row[0]: int(row[1]) for row in (await self.session.exec(query)).all()}
+        return {row[0]: (int(row[1]), row[2]) for row in (await self.session.exec(query)).all()}
 
 
 _about = aliased(Movement, name="about")
@@ -161,6 +166,8 @@ _PAST_COLUMNS: list[Any] = [
     func.coalesce(HoldEnd.captured, 0),
     REFUNDED,
     _about.type,
+    Movement.price,
+    PRICE_REFUNDED,
 ]
 _PAST: Any = (
     sql_select(*_PAST_COLUMNS)
@@ -171,6 +178,6 @@ _PAST: Any = (
 
 
 def _as_past(row: Any) -> Past:
-    values = list(row)
-    values[10] = int(values[10])
-    return Past(*values)
+    past = Past(*row)
+    past.refunded, past.price_refunded = int(past.refunded), int(past.price_refunded)
+    return past

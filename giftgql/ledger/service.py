@@ -274,17 +274,20 @@ async def sweep(tx: Transaction) -> int:
     return len(due)
 
 
-async def available(reading: Reading, accounts: Sequence[Account]) -> dict[int, tuple[int, int]]:
-    """What is available and what is held of each account, counting what no row says yet: holds
-    whose time is up are none, and expired funds are not there."""
+async def available(
+    reading: Reading, accounts: Sequence[Account]
+) -> dict[int, tuple[int, int, int]]:
+    """What is available and what is held of each account, and how often it was used, counting
+    what no row says yet: holds whose time is up are none, and expired funds are not there."""
     now = reading.now
     due = [a.id for a in accounts if a.next_hold_end is not None and a.next_hold_end <= now]
     freed = await reading.ledger.timed_out(due, now) if due else {}
     figures = {}
     for account in accounts:
-        held = account.held - freed.get(account.id, 0)
-        is_expired = is_expired_at(account, now)
-        figures[account.id] = (0 if is_expired else account.posted - held), held
+        released, unused = freed.get(account.id, (0, 0))
+        held = account.held - released
+        there = 0 if is_expired_at(account, now) else account.posted - held
+        figures[account.id] = there, held, account.uses - unused
     return figures
 
 

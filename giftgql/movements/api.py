@@ -59,6 +59,10 @@ class GiftCardTrans:
         description="What moved, signed: of a captured authorisation what was captured; of one "
         "that is open, cancelled or declined what was asked for or reserved."
     )
+    price: Money | None = strawberry.field(
+        description="What was paid for it, where that is not its amount; of a refund of such a "
+        "one, what was given back. Without a sign."
+    )
     requested_amount: Money = strawberry.field(
         description="What was asked for, signed; more than `amount` after a partial one."
     )
@@ -116,6 +120,7 @@ class GiftCardTrans:
             trans_type=trans.type,
             status=trans.status,
             amount=money(trans.amount),
+            price=None if trans.price is None else money(trans.price),
             requested_amount=money(trans.asked),
             balance=money(trans.balance),
             currency=trans.currency,

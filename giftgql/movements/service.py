@@ -75,6 +75,7 @@ class Trans:
     refunded: int
     caller: str
     created_at: datetime
+    price: int | None = None
     error: ErrorCode | None = None
     authorized_until: datetime | None = None
     ended_at: datetime | None = None
@@ -223,6 +224,7 @@ def _trans(
         refunded=refunded,
         caller=movement.caller,
         created_at=movement.created_at,
+        price=movement.price,
         error=movement.error,
         authorized_until=movement.hold_until if is_hold else None,
         ended_at=end.created_at if end else movement.hold_until if has_timed_out else None,

@@ -5,7 +5,7 @@ it can recompute. Here stand those of cards and accounts; the others in `movemen
 """
 
 from giftgql.reports.movement_checks import HOLD_ENDS, MOVEMENTS, POSTINGS, REQUESTS
-from giftgql.reports.rules import MOVED, OPEN_HOLDS, ROOT, UNDOING, Rule
+from giftgql.reports.rules import MOVED, OPEN_HOLDS, ROOT, UNDOING, UNDONE, Rule
 
 CARDS = (
     Rule(
@@ -115,6 +115,42 @@ ACCOUNTS = (
         WHERE a.redeemed <> COALESCE(s.amount, 0)
         """,
         (MOVED, UNDOING, ROOT),
+    ),
+    Rule(
+        "account-uses",
+        "account",
+        "As many uses are counted as are held or have moved more than was refunded of them.",
+        """
+        SELECT a.id, COALESCE(s.uses, 0), a.uses
+        FROM account a LEFT JOIN (
+            SELECT account_id, COUNT(*) AS uses FROM (
+                SELECT m.account_id FROM moved m LEFT JOIN undone r ON r.id = m.id
+                WHERE m.type = 'USE' AND m.amount + COALESCE(r.amount, 0) <> 0
+                UNION ALL
+                SELECT account_id FROM open_hold WHERE type = 'USE'
+            ) AS used GROUP BY account_id
+        ) AS s ON s.account_id = a.id
+        WHERE a.uses <> COALESCE(s.uses, 0)
+        """,
+        (MOVED, UNDOING, UNDONE, OPEN_HOLDS),
+    ),
+    Rule(
+        "account-opened",
+        "account",
+        "The first funds of an account that has a face value were just that.",
+        """
+        SELECT a.id, a.opens_with, MAX(f.amount)
+        FROM account a JOIN (
+            SELECT m.account_id, m.amount,
+                   RANK() OVER (PARTITION BY m.account_id ORDER BY m.moved_at) AS place
+            FROM moved m JOIN account o ON o.id = m.account_id
+            WHERE o.opens_with IS NOT NULL AND m.amount > 0
+              AND m.type IN ('ADD', 'ADJUST', 'EXTERNAL', 'IMPORT', 'TRANSFER')
+        ) AS f ON f.account_id = a.id AND f.place = 1
+        GROUP BY a.id, a.opens_with
+        HAVING MAX(CASE WHEN f.amount = a.opens_with THEN 1 ELSE 0 END) = 0
+        """,
+        (MOVED,),
     ),
     Rule(
         "account-totals",

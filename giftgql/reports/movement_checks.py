@@ -8,6 +8,7 @@ from giftgql.reports.rules import (
     NET,
     ROOT,
     UNDOING,
+    UNDONE,
     Rule,
 )
 
@@ -39,13 +40,16 @@ POSTINGS = (
     Rule(
         "posting-currency",
         "posting",
-        "A posting is in the currency of the accounts on both sides.",
+        "A posting is in the currency of the accounts on both sides, or else of its movement's.",
         """
-        SELECT l.row_id, COALESCE(d.currency, '?') || ' to ' || COALESCE(c.currency, '?'),
-               l.currency
+        SELECT l.row_id, COALESCE(d.currency, a.currency, '?') || ' to '
+               || COALESCE(c.currency, a.currency, '?'), l.currency
         FROM line l LEFT JOIN account d ON d.id = l.debit_account
         LEFT JOIN account c ON c.id = l.credit_account
-        WHERE d.currency <> l.currency OR c.currency <> l.currency
+        LEFT JOIN movement m
+            ON m.id = l.movement_id AND l.debit_account < 0 AND l.credit_account < 0
+        LEFT JOIN account a ON a.id = m.account_id
+        WHERE d.currency <> l.currency OR c.currency <> l.currency OR a.currency <> l.currency
         """,
         (LINE,),
     ),
@@ -62,25 +66,27 @@ POSTINGS = (
     Rule(
         "posting-against",
         "posting",
-        "A posting is between its movement's account and what its type stands against.",
+        "A posting is between its movement's account and what its type stands against; with a "
+        "price, that is tender, and in line 1 promotion.",
         """
         SELECT l.row_id, COALESCE(r.type, m.type) || ' of account '
                || CAST(m.account_id AS VARCHAR(20))
                || COALESCE(' against ' || CAST(m.against AS VARCHAR(20)), ''), l.sides
         FROM line l JOIN movement m ON m.id = l.movement_id
         LEFT JOIN root r ON r.id = m.id
-        LEFT JOIN allowed d
-            ON d.type = COALESCE(r.type, m.type) AND d.account = l.debit_account
-        LEFT JOIN allowed c
-            ON c.type = COALESCE(r.type, m.type) AND c.account = l.credit_account
+        LEFT JOIN allowed a ON a.type = COALESCE(r.type, m.type)
         WHERE CASE
+            WHEN m.price IS NOT NULL AND l.line = 1
+                THEN -4 NOT IN (l.debit_account, l.credit_account)
+                     OR NOT (m.account_id IN (l.debit_account, l.credit_account)
+                             OR -1 IN (l.debit_account, l.credit_account))
+            WHEN l.line <> 0 THEN TRUE
             WHEN m.type = 'TRANSFER'
                 THEN l.debit_account <> m.account_id OR l.credit_account <= 0
-            WHEN l.debit_account <> m.account_id AND d.account IS NULL THEN TRUE
-            WHEN l.credit_account <> m.account_id AND c.account IS NULL THEN TRUE
-            WHEN l.line > 0 THEN FALSE
             ELSE m.account_id NOT IN (l.debit_account, l.credit_account)
-                 OR COALESCE(m.against NOT IN (l.debit_account, l.credit_account), FALSE)
+                 OR COALESCE(a.account, 0) NOT IN (l.debit_account, l.credit_account)
+                 OR m.price IS NULL
+                    AND COALESCE(m.against NOT IN (l.debit_account, l.credit_account), FALSE)
         END
         """,
         (UNDOING, ROOT, ALLOWED, LINE),
@@ -133,6 +139,46 @@ MOVEMENTS = (
             WHEN 'USE' THEN amount >= 0 OR -amount > ABS(asked)
             ELSE amount = 0
         END
+        """,
+    ),
+    Rule(
+        "movement-price",
+        "movement",
+        "Only what was added has a price, and refunds of that; against promotion if it is nothing.",
+        """
+        SELECT m.id, COALESCE(r.type, m.type) || ' ' || m.state || CASE
+                   WHEN m.type <> 'REFUND' THEN ''
+                   WHEN u.price IS NULL THEN ' of what has no price'
+                   ELSE ' of what cost ' || CAST(u.price AS VARCHAR(20)) END,
+               COALESCE(CAST(m.price AS VARCHAR(20)), 'no price')
+               || COALESCE(' against ' || CAST(m.against AS VARCHAR(20)), '')
+        FROM movement m LEFT JOIN root r ON r.id = m.id
+        LEFT JOIN movement u ON u.id = m.about_id AND m.type = 'REFUND' AND m.state = 'POSTED'
+        WHERE CASE
+            WHEN m.type = 'REFUND' AND m.state = 'POSTED' AND (m.price IS NULL) <> (u.price IS NULL)
+                THEN TRUE
+            WHEN m.price IS NULL THEN FALSE
+            ELSE m.price < 0 OR m.state <> 'POSTED' OR COALESCE(r.type, m.type) <> 'ADD'
+                 OR m.against IS NULL OR m.against <> CASE m.price WHEN 0 THEN -4 ELSE -1 END
+        END
+        """,
+        (UNDOING, ROOT),
+    ),
+    Rule(
+        "movement-paid",
+        "movement",
+        "What tender gave for an addition, or got back of it, is the movement's price.",
+        """
+        SELECT m.id, CASE WHEN m.amount > 0 THEN m.price ELSE -m.price END,
+               COALESCE(SUM(p.amount), 0)
+        FROM movement m LEFT JOIN (
+            SELECT movement_id, amount FROM posting WHERE debit_account = -1
+            UNION ALL
+            SELECT movement_id, -amount FROM posting WHERE credit_account = -1
+        ) AS p ON p.movement_id = m.id
+        WHERE m.price IS NOT NULL
+        GROUP BY m.id, m.amount, m.price
+        HAVING COALESCE(SUM(p.amount), 0) <> CASE WHEN m.amount > 0 THEN m.price ELSE -m.price END
         """,
     ),
     Rule(
@@ -223,12 +269,30 @@ MOVEMENTS = (
         "Refunds of a movement, less what of them was undone, are no more than it moved.",
         """
         SELECT m.id, m.amount, -r.amount
-        FROM (SELECT undone, SUM(amount) AS amount FROM undoing GROUP BY undone) AS r
-        JOIN moved m ON m.id = r.undone
+        FROM undone r JOIN moved m ON m.id = r.id
         WHERE CASE WHEN m.amount > 0 THEN -r.amount NOT BETWEEN 0 AND m.amount
                    ELSE -r.amount NOT BETWEEN m.amount AND 0 END
         """,
-        (MOVED, UNDOING),
+        (MOVED, UNDOING, UNDONE),
+    ),
+    Rule(
+        "refund-price",
+        "movement",
+        "Refunds give back no more than the price, nothing of it where they are undone, and all "
+        "of it with the whole amount.",
+        """
+        SELECT m.id, m.price, s.price
+        FROM movement m JOIN undone r ON r.id = m.id JOIN (
+            SELECT u.undone AS id,
+                   SUM(CASE WHEN u.amount < 0 THEN f.price ELSE -f.price END) AS price
+            FROM undoing u JOIN movement f ON f.id = u.id
+            WHERE f.price IS NOT NULL GROUP BY u.undone
+        ) AS s ON s.id = m.id
+        WHERE m.type = 'ADD' AND m.price IS NOT NULL
+          AND (s.price NOT BETWEEN 0 AND m.price OR r.amount = 0 AND s.price <> 0
+               OR r.amount = -m.amount AND s.price <> m.price)
+        """,
+        (UNDOING, UNDONE),
     ),
 )
 

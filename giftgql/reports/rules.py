@@ -21,11 +21,12 @@ class Rule:
 MOVED = """moved AS (
     SELECT m.id, +m.account_id AS account_id, m.type,
            CASE WHEN m.state = 'POSTED' THEN m.amount
-                WHEN m.amount < 0 THEN -e.captured ELSE e.captured END AS amount
+                WHEN m.amount < 0 THEN -e.captured ELSE e.captured END AS amount,
+           COALESCE(e.created_at, m.created_at) AS moved_at
     FROM movement m LEFT JOIN hold_end e ON e.hold_id = m.id
     WHERE m.state = 'POSTED' OR m.state = 'HELD' AND e.captured > 0
 )"""
-"""What movements moved, signed: posted amounts, and of holds what was captured."""
+"""What movements moved, signed: posted amounts, and of holds what was captured; and when."""
 
 UNDOING = """undoing(id, account_id, amount, undone) AS (
     SELECT id, account_id, amount, about_id FROM movement
@@ -37,6 +38,11 @@ UNDOING = """undoing(id, account_id, amount, undone) AS (
 )"""
 """Each refund with what it undoes, with what that undoes if it is a refund itself, and so on. A
 refund and its own undoing have opposite signs: all amounts under a movement are its net refund."""
+
+UNDONE = """undone AS (
+    SELECT undone AS id, SUM(amount) AS amount FROM undoing GROUP BY undone
+)"""
+"""What was refunded of each movement, signed as its refunds are."""
 
 ROOT = """root AS (
     SELECT u.id, u.account_id, u.amount, m.type
@@ -55,7 +61,7 @@ NET = """net AS (
 """What the postings of a movement did to its own account."""
 
 OPEN_HOLDS = """open_hold AS (
-    SELECT m.id, +m.account_id AS account_id, m.amount, m.hold_until
+    SELECT m.id, +m.account_id AS account_id, m.type, m.amount, m.hold_until
     FROM movement m LEFT JOIN hold_end e ON e.hold_id = m.id
     WHERE m.state = 'HELD' AND e.hold_id IS NULL
 )"""
@@ -70,10 +76,10 @@ LINE = """line AS (
 """Postings, named as `movement/line`."""
 
 ALLOWED = """allowed(type, account) AS (
-    VALUES ('ADD', -1), ('ADD', -4), ('USE', -2), ('ADJUST', -3), ('EXPIRE', -5), ('IMPORT', -6),
+    VALUES ('ADD', -1), ('USE', -2), ('ADJUST', -3), ('EXPIRE', -5), ('IMPORT', -6),
            ('EXTERNAL', -7)
 )"""
-"""The system accounts that a movement of a type may stand against."""
+"""The system account that a movement of a type stands against, unless it has a price."""
 
 NAMED = """named AS (
     SELECT caller || ' ' || key AS row_id, outcome ->> 'movement' AS movement,
