@@ -28,11 +28,15 @@ from giftgql.movements.criteria import Criteria as TransCriteria
 from giftgql.permissions import Caller, Permission
 from giftgql.spreadsheets import Table, csv_bytes
 from giftgql.store import Reading, Store
+from giftgql.values import text
 
 log = structlog.get_logger("giftgql.files")
 
 TAKEN = ("text/csv", "text/plain", "application/csv", "application/octet-stream")
 """What a file to be imported may call itself."""
+
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9999, 12, 30)
+"""Nothing happens before or after; days beyond have no moment in every time zone."""
 
 _STATUS = {
     ErrorCode.UNAUTHENTICATED: 401,
@@ -121,7 +125,7 @@ async def failures(request: Request, caller: Caller) -> Response:
 @for_callers
 async def export_campaign(request: Request, caller: Caller) -> Response:
     """`GET /exports/campaigns/{id}.csv`, with `?pins=true` the PINs as well, once."""
-    with_pins = _asked(request, "pins").get("pins") == "true"
+    with_pins = _is_asked(_asked(request, "pins"), "pins")
     store: Store = request.app.state.store
     wanted = _id(request, "campaign")
     return _download(await exports.campaign_codes(store, caller, wanted, with_pins=with_pins))
@@ -133,7 +137,7 @@ async def export_cards(request: Request, caller: Caller) -> Response:
     asked = _asked(request, "status", "memberId", "productId", "poolId", "campaignId")
     criteria = CardCriteria(
         status=_member(CardStatus, asked, "status"),
-        member_id=asked.get("memberId"),
+        member_id=_text(asked, "memberId"),
         product_id=_number(asked, "productId"),
         pool_id=_number(asked, "poolId"),
         campaign_id=_number(asked, "campaignId"),
@@ -146,14 +150,15 @@ async def export_transactions(request: Request, caller: Caller) -> Response:
     """`GET /exports/transactions.csv?from=…&to=…&transType=…&sourceId=…&cardId=…`: days."""
     store: Store = request.app.state.store
     asked = _asked(request, "from", "to", "transType", "sourceId", "cardId")
-    first, card_id = _day(asked, "from"), _number(asked, "cardId")
+    first, last = _day(asked, "from"), _day(asked, "to")
+    card_id = _number(asked, "cardId")
     calendar = Reading(store, caller, store.now)
     criteria = TransCriteria(
         type=_member(MovementType, asked, "transType"),
-        source_id=asked.get("sourceId"),
+        source_id=_text(asked, "sourceId"),
         card_ids=None if card_id is None else [card_id],
-        begins=None if first is None else calendar.start_of(first),
-        ends=calendar.end_of(_day(asked, "to")),
+        begins=None if first is None else calendar.start_of(max(first, FIRST_DAY)),
+        ends=None if last is None else calendar.end_of(min(last, LAST_DAY)),
     )
     return _download(await exports.transaction_list(store, caller, criteria))
 
@@ -190,6 +195,17 @@ def _id(request: Request, what: str) -> int:
     if not (digits.isascii() and digits.isdecimal() and len(digits) < 19):
         raise NotFound("id", what)
     return int(digits)
+
+
+def _text(asked: dict[str, str], name: str) -> str | None:
+    wanted = asked.get(name)
+    return None if wanted is None else text(wanted, name, 64)
+
+
+def _is_asked(asked: dict[str, str], name: str) -> bool:
+    if (wanted := asked.get(name, "false")) not in ("true", "false"):
+        raise InvalidInput(name, "must be true or false")
+    return wanted == "true"
 
 
 def _number(asked: dict[str, str], name: str) -> int | None:

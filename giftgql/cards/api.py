@@ -7,7 +7,7 @@ from typing import Annotated
 import strawberry
 
 from giftgql import codes
-from giftgql.cards import service
+from giftgql.cards import models, service
 from giftgql.cards.criteria import Criteria
 from giftgql.cards.inputs import GiftcardAddInput, GiftcardEditInput
 from giftgql.cards.models import CardStatus, CodeEnding
@@ -109,10 +109,14 @@ class GiftCard:
     metadata: JSONObject | None = strawberry.field(
         description="The retailer's own facts; null for the member."
     )
-    product_id: strawberry.ID | None = strawberry.field(description="The product it was sold as.")
-    pool_id: strawberry.ID | None = strawberry.field(description="The pool it belongs to.")
+    product_id: strawberry.ID | None = strawberry.field(
+        description="The product it was sold as; null for the member."
+    )
+    pool_id: strawberry.ID | None = strawberry.field(
+        description="The pool it belongs to; null for the member."
+    )
     campaign_id: strawberry.ID | None = strawberry.field(
-        description="The campaign it was made for."
+        description="The campaign it was made for; null for the member."
     )
     purchased_on: date | None = strawberry.field(
         description="The day on which it was sold, given away or published."
@@ -121,7 +125,7 @@ class GiftCard:
         description="Where it was sold, as its import said; null for the member."
     )
     recipient: JSONObject | None = strawberry.field(
-        description="Whom it is for who is no member: `name`, `email`; null for the member."
+        description="Whom it is for who is no member: `name`, `email`. Null without `ViewMembers`."
     )
     removed: bool = strawberry.field(
         description="Whether it was removed; such cards come in a synchronisation only."
@@ -152,6 +156,7 @@ class GiftCard:
             return Money(minor, account.currency)
 
         details = card.details if is_staff else None
+        knows_people = caller.may(Permission.VIEW_MEMBERS)
         return cls(
             id=strawberry.ID(str(card.id)),
             member_id=None if card.member_id is None else strawberry.ID(card.member_id),
@@ -169,12 +174,12 @@ class GiftCard:
             expires_on=view.expires_on,
             note=card.note if is_staff else None,
             metadata=None if details is None else JSONObject(details),
-            product_id=_id(card.product_id),
-            pool_id=_id(card.pool_id),
-            campaign_id=_id(card.campaign_id),
+            product_id=_id(card.product_id) if is_staff else None,
+            pool_id=_id(card.pool_id) if is_staff else None,
+            campaign_id=_id(card.campaign_id) if is_staff else None,
             purchased_on=card.purchased_on,
             point_of_contact=card.point_of_contact if is_staff else None,
-            recipient=JSONObject(card.recipient) if card.recipient and is_staff else None,
+            recipient=JSONObject(card.recipient) if card.recipient and knows_people else None,
             removed=card.removed_at is not None,
             created_at=card.created_at,
             modified_at=account.modified_at,
@@ -385,14 +390,28 @@ async def giftcards(
 
 
 def _results(info: Info, page: Page[CardView], asked: frozenset[str]) -> Results[GiftCard] | None:
-    hides_owner = "member" in asked and not info.context.caller.may(Permission.VIEW_MEMBERS)
     caller = info.context.caller
     return Results(
         results=[GiftCard.of(view, caller) for view in page.rows],
         has_more_results=page.has_more,
         limited_by_permission=any(
-            view.is_limited or (hides_owner and view.card.member_id not in (None, caller.member_id))
-            for view in page.rows
+            view.is_limited or _is_hidden(view.card, asked, caller) for view in page.rows
         ),
         until=page.until,
+    )
+
+
+def _is_hidden(card: models.GiftCard, asked: frozenset[str], caller: Caller) -> bool:
+    """Whether something that is asked for, and is there, is not for the caller."""
+    if caller.member_id is not None:
+        return "member" in asked and card.member_id not in (None, caller.member_id)
+    is_there = {
+        "member": (card.member_id, Permission.VIEW_MEMBERS),
+        "recipient": (card.recipient, Permission.VIEW_MEMBERS),
+        "pool": (card.pool_id, Permission.MANAGE_POOLS),
+        "campaign": (card.campaign_id, Permission.MANAGE_CAMPAIGNS),
+    }
+    return any(
+        fact is not None and name in asked and not caller.may(needed)
+        for name, (fact, needed) in is_there.items()
     )

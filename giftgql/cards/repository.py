@@ -275,17 +275,20 @@ class CardRepository:
         pool_id: int | None,
         campaign_id: int | None,
         value: int | None,
+        now: datetime,
         skip_locked: bool,
-    ) -> tuple[GiftCard, Account] | None:
-        """The first card of a pool or campaign that is marked as free and not blocked, locked."""
+    ) -> int | None:
+        """The first card of a pool or campaign that is marked as free and neither stopped nor
+        expired; its account is locked, and nothing else."""
+        until = col(Account.valid_until)
         query = (
-            select(GiftCard, Account)
+            select(GiftCard.id)
             .join(Account, col(Account.id) == GiftCard.id)
-            .where(col(GiftCard.is_free), ~col(Account.blocked))
+            .where(col(GiftCard.is_free), ~col(Account.blocked), ~col(Account.closed))
+            .where(or_(until.is_(None), until > now))
             .order_by(col(GiftCard.id))
             .limit(1)
-            .with_for_update(skip_locked=skip_locked)
-            .execution_options(populate_existing=True)
+            .with_for_update(skip_locked=skip_locked, of=Account)
         )
         if pool_id is not None:
             query = query.where(GiftCard.pool_id == pool_id)
@@ -294,6 +297,12 @@ class CardRepository:
         if value is not None:
             query = query.where(Account.opens_with == value)
         return (await self.session.exec(query)).first()
+
+    async def fresh(self, card_id: int) -> GiftCard | None:
+        """A card as it is in the database now, whatever this session has seen of it before."""
+        query = select(GiftCard).where(GiftCard.id == card_id)
+        fresh = query.execution_options(populate_existing=True)
+        return (await self.session.exec(fresh)).first()
 
     async def sums(self, column: str, ids: Collection[int], now: datetime) -> dict[int, Sums]:
         """What all cards of each pool or campaign come to."""

@@ -32,37 +32,52 @@ async def take_free(
     pool_id: int | None = None,
     campaign_id: int | None = None,
     value: int | None = None,
+    has_funds: bool = False,
 ) -> int | None:
     """A card of a pool or campaign that nobody has, of a face value if one is given; it is locked
-    until the transaction ends, and no two get the same. None if there is none left.
+    until the transaction ends, and no two get the same. None if there is none left. `has_funds`:
+    the cards are made with their value on them.
 
     One that others hold locked is passed over; only when there is no other it is waited for.
     """
     wanted = {"pool_id": pool_id, "campaign_id": campaign_id, "value": value}
     skip_locked = True
     while True:
-        found = await tx.cards.lock_free(**wanted, skip_locked=skip_locked)
-        if found is None:
+        card_id = await tx.cards.lock_free(**wanted, now=tx.now, skip_locked=skip_locked)
+        if card_id is None:
             if not skip_locked:
                 return None
             skip_locked = False
             continue
-        card, account = found
         await tx.read_clock()
-        if _is_free(card, account) and not ledger.is_expired_at(account, tx.now):
-            return account.id
-        await tx.cards.update(card, {"is_free": False})
+        # What was seen before the lock may have changed while it was waited for.
+        card = await tx.cards.fresh(card_id)
+        account = (await ledger.accounts(tx, [card_id]))[card_id]
+        assert card is not None
+        is_good = _is_free(card, account, has_funds=has_funds)
+        is_good &= not ledger.is_expired_at(account, tx.now)
+        if is_good and await _has_code(tx, card_id):
+            return card_id
+        if card.is_free:
+            await tx.cards.update(card, {"is_free": False})
 
 
-def _is_free(card: GiftCard, account: Account) -> bool:
-    """Whether nobody has it: never funded; or of a campaign whose cards are born with funds, as it
-    was born, and nobody's."""
-    if card.member_id is not None or card.removed_at is not None or account.closed:
+def _is_free(card: GiftCard, account: Account, *, has_funds: bool) -> bool:
+    """Whether nobody has it: never funded; or, where cards are made with funds, as it was made,
+    and nobody's. One that a till has sold meanwhile has funds as well."""
+    if not card.is_free or card.member_id is not None or card.removed_at is not None:
         return False
-    if account.open_holds:
+    if account.closed or account.open_holds:
         return False
-    is_untouched = account.posted == account.lifetime == account.opens_with
-    return account.lifetime == 0 or (card.campaign_id is not None and is_untouched)
+    if has_funds:
+        return account.posted == account.lifetime == account.opens_with
+    return account.lifetime == 0
+
+
+async def _has_code(tx: Transaction, card_id: int) -> bool:
+    """Whether there is a code by which who gets the card can use it."""
+    live = await tx.cards.live_codes([card_id])
+    return any(code.expires_on is None or code.expires_on >= tx.today for code in live)
 
 
 async def hand_over(tx: Transaction, card_id: int, facts: Mapping[str, Any]) -> None:

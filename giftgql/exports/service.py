@@ -1,7 +1,9 @@
 """Each export is its head, and rows in pages; cells are safe in a spreadsheet."""
 
+import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -15,7 +17,7 @@ from giftgql.cards import stock
 from giftgql.cards.criteria import Criteria as CardCriteria
 from giftgql.cards.views import CardView
 from giftgql.codes import CodeType
-from giftgql.errors import Conflict
+from giftgql.errors import Conflict, Unavailable
 from giftgql.jobs import service as jobs
 from giftgql.jobs.service import Lease, LeaseLost
 from giftgql.money import Money
@@ -86,19 +88,35 @@ async def _lease_of_pins(tx: Any, campaign: Campaign) -> Lease:
     assert campaign.id is not None
     if campaign.pin_length is None:
         raise Conflict("pins", "The campaign's cards have no PINs.")
-    if not await stock.has_pins_to_print(tx, campaign.id):
-        raise Conflict("pins", "The campaign's PINs were given out; they are given out once.")
     await jobs.add(tx, _PINS, campaign.id)
     lease = await jobs.claim_of(tx, _PINS, campaign.id, secrets.token_hex(8))
     if lease is None:
         raise Conflict("pins", "The campaign's PINs are just being given out.")
+    # Under the lease: another may have given them out until now.
+    if not await stock.has_pins_to_print(tx, campaign.id):
+        raise Conflict("pins", "The campaign's PINs were given out; they are given out once.")
     return lease
 
 
 async def _codes(store: Store, caller: Caller, campaign: Campaign, lease: Lease | None) -> Pages:
+    """Broken off, PINs can be taken again at once."""
+    if lease is None:
+        async for page in _printed(store, caller, campaign, None):
+            yield page
+        return
+    try:
+        async with aclosing(_printed(store, caller, campaign, lease)) as pages:
+            async for page in pages:
+                yield page
+    except BaseException:
+        await asyncio.shield(_give_back(store, lease))
+        raise
+
+
+async def _printed(store: Store, caller: Caller, campaign: Campaign, lease: Lease | None) -> Pages:
     assert campaign.id is not None
     value = Money(campaign.value, campaign.currency)
-    after, last = 0, 0
+    after = 0
     while True:
         async with store.read(caller) as reading:
             found = await stock.codes_to_print(
@@ -111,7 +129,7 @@ async def _codes(store: Store, caller: Caller, campaign: Campaign, lease: Lease 
             )
         if not found:
             break
-        after = last = found[-1].card_id
+        after = found[-1].card_id
         if lease is not None:
             await _go_on(store, lease)
         yield [
@@ -128,8 +146,14 @@ async def _codes(store: Store, caller: Caller, campaign: Campaign, lease: Lease 
         ]
     if lease is not None:
         async with store.write(caller) as tx:
-            await stock.forget_printed_pins(tx, campaign.id, up_to=last)
+            await stock.forget_printed_pins(tx, campaign.id, up_to=after)
             await jobs.finish(tx, lease)
+
+
+async def _give_back(store: Store, lease: Lease) -> None:
+    with suppress(LeaseLost, Unavailable):  # it ends by itself
+        async with store.write() as tx:
+            await jobs.give_back(tx, lease)
 
 
 async def _go_on(store: Store, lease: Lease) -> None:

@@ -40,8 +40,7 @@ async def make_cards(store: Store, lease: Lease) -> bool:
     async with aclosing(one_ahead(_pieces(store, lease.subject_id))) as pieces:
         async for ready in pieces:
             async with store.write() as tx:
-                await jobs.hold(tx, lease)
-                is_done = await _write(tx, lease.subject_id, ready)
+                is_done = await _write(tx, lease, ready)
             if is_done:
                 return False
     return False
@@ -65,10 +64,12 @@ async def _pieces(store: Store, campaign_id: int) -> AsyncGenerator[list[Prepare
         del card_ids[:PIECE], code_ids[:PIECE]
 
 
-async def _write(tx: Transaction, campaign_id: int, ready: Sequence[Prepared]) -> bool:
+async def _write(tx: Transaction, lease: Lease, ready: Sequence[Prepared]) -> bool:
     """Write cards that are wanted still; returns whether no more are. Raises LeaseLost where
     the campaign was stopped, NotMade."""
-    campaign = await campaigns.held(tx, campaign_id)
+    # The campaign first, as whoever pauses or cancels it does: they cannot wait for each other.
+    campaign = await campaigns.held(tx, lease.subject_id)
+    await jobs.hold(tx, lease)
     if campaign.status is not CampaignStatus.IN_PROGRESS:
         raise LeaseLost
     fresh = (await bulk.unknown(tx, ready))[: campaign.count - campaign.made]

@@ -70,14 +70,14 @@ async def issue(tx: Transaction, wanted: Issue) -> CardView:
     pool = await pools.of_product(tx, wanted.product_id) if product.product.is_automatic else None
     facts = {
         **(wanted.facts or {}),
-        "member_id": wanted.member_id,
         "recipient": wanted.recipient and dict(wanted.recipient),
         "purchased_on": tx.today,
     }
     if pool is None:
-        card_id = await _made(tx, product, facts)
+        card_id = await _made(tx, product, wanted.member_id, facts)
     else:
-        card_id = await _taken(tx, pool, terms.value, facts)
+        owned = {**facts, "member_id": wanted.member_id}
+        card_id = await _taken(tx, pool, terms.value, owned)
     price = 0 if wanted.is_complimentary else terms.price
     by = By(tx.caller.name, source_id=wanted.source_id, ref_no=wanted.ref_no)
     await _fund(tx, card_id, Preset(price, terms.value), by)
@@ -106,7 +106,8 @@ async def publish(tx: Transaction, wanted: Publish) -> CardView:
     elif campaign.status is CampaignStatus.CANCELLED:
         raise Conflict("campaignId", "The campaign is cancelled.")
     else:
-        taken = await stock.take_free(tx, campaign_id=wanted.campaign_id)
+        has_funds = campaign.is_activated
+        taken = await stock.take_free(tx, campaign_id=campaign.id, has_funds=has_funds)
         if taken is None:
             raise PoolExhausted("campaignId", "campaign")
         card_id = taken
@@ -128,12 +129,15 @@ async def remove(tx: Transaction, card_id: int, reason: str) -> CardView:
     return await cards.view(tx, card_id)
 
 
-async def _made(tx: Transaction, product: ProductView, facts: Mapping[str, Any]) -> int:
+async def _made(
+    tx: Transaction, product: ProductView, member_id: str | None, facts: Mapping[str, Any]
+) -> int:
     """A new card of a product, with a digital code."""
     row = product.product
     new = NewCard(
         codes=[NewCode(CodeType.DIGITAL, "productId")],
         currency=row.currency,
+        member_id=member_id,
         expires_on=row.expires_on,
         validity=row.expires_after,
         facts={**facts, "product_id": row.id},
@@ -146,7 +150,9 @@ async def _taken(tx: Transaction, pool: Pool, value: int, facts: Mapping[str, An
     card_id = await stock.take_free(tx, pool_id=pool.id, value=value)
     if card_id is None:
         raise PoolExhausted("productId")
-    await stock.hand_over(tx, card_id, facts)
+    # What is not said of the sale leaves what is known of the card.
+    said = {name: fact for name, fact in facts.items() if fact is not None}
+    await stock.hand_over(tx, card_id, {**said, "product_id": pool.product_id})
     return card_id
 
 

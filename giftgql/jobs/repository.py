@@ -7,6 +7,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.jobs.models import Job, JobState
+from giftgql.rows import insert_unless_there
 
 _OPEN = col(Job.state) == JobState.QUEUED
 
@@ -15,14 +16,17 @@ class JobRepository:
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
 
-    async def add(self, job: Job) -> None:
-        self.session.add(job)
-        await self.session.flush()
+    async def add(self, job: Job) -> bool:
+        """Add one; False if the same is open already. Waits for a running add."""
+        values = job.model_dump(exclude={"id"})
+        insert = insert_unless_there(self.session, Job).values(values)
+        return (await self.session.exec(insert.returning(col(Job.id)))).first() is not None
 
     async def open_of(self, kind: str, subject_id: int) -> Job | None:
         """The job of this kind on this record that has not ended, locked."""
         query = select(Job).where(Job.kind == kind, Job.subject_id == subject_id, _OPEN)
-        return (await self.session.exec(query.with_for_update())).first()
+        query = query.with_for_update().execution_options(populate_existing=True)
+        return (await self.session.exec(query)).first()
 
     async def next_due(self, kinds: Collection[str], now: datetime) -> Job | None:
         """The job that has been due for longest and that nobody has leased, locked."""
@@ -33,8 +37,12 @@ class JobRepository:
     async def is_any_due(self, kinds: Collection[str], now: datetime) -> bool:
         return (await self.session.exec(_due(kinds, now))).first() is not None
 
+    async def get(self, job_id: int) -> Job | None:
+        return (await self.session.exec(select(Job).where(Job.id == job_id))).first()
+
     async def lock(self, job_id: int) -> Job | None:
         query = select(Job).where(Job.id == job_id).with_for_update()
+        query = query.execution_options(populate_existing=True)
         return (await self.session.exec(query)).first()
 
     async def latest_of(self, kind: str, subject_id: int) -> Job | None:

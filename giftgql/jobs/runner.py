@@ -115,10 +115,13 @@ class Lane:
             pass  # it ends by itself
 
     async def _fail(self, lease: Lease, error: Exception) -> None:
-        give_up = self._works[lease.kind].give_up
+        work = self._works[lease.kind]
+        is_for_ever = work.again_in is not None
         try:
             async with self._store.write() as tx:
-                if await service.fail(tx, lease, type(error).__name__) and give_up:
-                    await give_up(tx, lease.subject_id)
-        except LeaseLost:
-            pass
+                # First the record, then its job: the order in which all others lock them.
+                if work.give_up and not is_for_ever and await service.dies_next(tx, lease):
+                    await work.give_up(tx, lease.subject_id)
+                await service.fail(tx, lease, type(error).__name__, is_for_ever=is_for_ever)
+        except (LeaseLost, Unavailable):
+            pass  # the lease ends by itself

@@ -35,12 +35,11 @@ async def add(
 ) -> None:
     """Have work done once this transaction is committed. Where the same is open already it is
     due now, and begun once more if it is just being done: what is new might be overlooked."""
-    job = await tx.jobs.open_of(kind, subject_id)
-    if job is None:
-        await tx.jobs.add(
-            Job(kind=kind, subject_id=subject_id, run_at=run_at or tx.now, created_at=tx.now)
-        )
-        return
+    new = Job(kind=kind, subject_id=subject_id, run_at=run_at or tx.now, created_at=tx.now)
+    while (job := await tx.jobs.open_of(kind, subject_id)) is None:
+        if await tx.jobs.add(new):
+            return
+        # Somebody else has just added it, and it may have ended since.
     assert job.id is not None
     if job.worker is None:
         await tx.jobs.update(job.id, run_at=tx.now)
@@ -96,18 +95,23 @@ async def give_back(tx: Transaction, lease: Lease) -> None:
     await tx.jobs.update(lease.job_id, **_FREE)
 
 
-async def fail(tx: Transaction, lease: Lease, error: str) -> bool:
-    """Put the job off, for longer each time; returns whether it is dead now."""
+async def dies_next(tx: Transaction, lease: Lease) -> bool:
+    """Whether the job will be dead when it fails once more."""
+    job = await tx.jobs.get(lease.job_id)
+    return job is not None and job.attempts + 1 >= MOST_ATTEMPTS
+
+
+async def fail(tx: Transaction, lease: Lease, error: str, *, is_for_ever: bool = False) -> None:
+    """Put the job off, for longer each time, or bury it; one that is done for ever never dies."""
     job = await _mine(tx, lease)
-    attempts = job.attempts + 1
+    attempts = min(job.attempts + 1, MOST_ATTEMPTS)
     facts = {"attempts": attempts, "error": error[:200]}
-    if attempts >= MOST_ATTEMPTS:
+    if attempts >= MOST_ATTEMPTS and not is_for_ever:
         await tx.jobs.update(lease.job_id, **facts)
         await _end(tx, job, JobState.DEAD)
-        return True
+        return
     pause = min(FIRST_PAUSE * 2 ** (attempts - 1), LONGEST_PAUSE)
     await tx.jobs.update(lease.job_id, run_at=tx.now + pause, **_FREE, **facts)
-    return False
 
 
 async def is_any_due(reading: Reading, kinds: Collection[str]) -> bool:

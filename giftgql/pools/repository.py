@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm.attributes import flag_modified
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -57,6 +58,16 @@ class PoolRepository:
 
     async def by_product(self, product_id: int) -> Pool | None:
         return (await self.session.exec(select(Pool).where(Pool.product_id == product_id))).first()
+
+    async def rename(self, pool_id: int, system_name: str) -> bool:
+        """Give a pool another system name; False if it is taken, which is the end of this
+        transaction. Waits for who is just taking it."""
+        change = update(Pool).where(col(Pool.id) == pool_id)
+        try:
+            await self.session.exec(change.values(system_name=system_name))
+        except IntegrityError:
+            return False
+        return True
 
     async def update(self, pool: Pool, facts: Mapping[str, Any]) -> None:
         for name, value in facts.items():

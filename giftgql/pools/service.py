@@ -89,6 +89,8 @@ async def edit(tx: Transaction, pool_id: int, given: Mapping[str, Any]) -> Pool:
         return pool
     if after.system_name != before.system_name:
         await _refuse_taken(tx, after.system_name)
+        if not await tx.pools.rename(pool_id, after.system_name):
+            raise Conflict("systemName", _IS_TAKEN)
     await products.set_automatic(tx, pool.product_id, after.product(tx.settings.ceiling_minor))
     await tx.pools.update(pool, {**after.columns, "modified_at": tx.now})
     return pool

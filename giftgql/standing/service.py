@@ -2,6 +2,7 @@ from datetime import date
 
 from giftgql.audit import service as audit
 from giftgql.audit.models import Event
+from giftgql.cards import presented
 from giftgql.cards import service as cards
 from giftgql.cards.views import CardView
 from giftgql.durations import Duration
@@ -32,9 +33,7 @@ async def unblock(tx: Transaction, card_id: int, reason: str) -> CardView:
 
 async def disable(tx: Transaction, card_id: int, reason: str) -> CardView:
     """End a card for good: holds are cancelled, the rest goes off the books (adjustment)."""
-    funds = await ledger.lock(tx, card_id)
-    if funds is None:
-        raise NotFound("id", "gift card")
+    funds = await _there(tx, card_id)
     if not funds.closed:
         await ledger.close(tx, Close(account_id=card_id, by=By(tx.caller.name, reason=reason)))
         await _record(tx, Event.CARD_DISABLED, card_id, reason)
@@ -66,11 +65,16 @@ async def unlock_secrets(tx: Transaction, card_id: int, reason: str) -> CardView
 
 
 async def _locked(tx: Transaction, card_id: int) -> Funds:
-    funds = await ledger.lock(tx, card_id)
-    if funds is None:
-        raise NotFound("id", "gift card")
+    funds = await _there(tx, card_id)
     if funds.closed:
         raise CardDisabled
+    return funds
+
+
+async def _there(tx: Transaction, card_id: int) -> Funds:
+    funds = await ledger.lock(tx, card_id)
+    if funds is None or not await presented.is_there(tx, card_id):
+        raise NotFound("id", "gift card")
     return funds
 
 
