@@ -28,6 +28,8 @@ TOO_LONG = f"longer than {LONGEST_ROW // 1024} KiB"
 
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n?|\n")
+_QUOTE = re.compile(rb'"')
+_QUOTE_OR_END = re.compile(rb'"|\r\n?|\n')
 _LINE_END_IN_CELL = re.compile(r"\r\n?|\n")
 _NOT_TEXT = re.compile("[\x00\udc80-\udcff]")
 _REPLACED = re.compile("[\udc80-\udcff]")
@@ -63,6 +65,7 @@ class _Overlong:
     size: int = 0
     lines: int = 0
     is_in_quotes: bool = False
+    is_within_line: bool = True
 
 
 class RowReader:
@@ -157,28 +160,27 @@ class RowReader:
     def _pass_over(self, row: _Overlong, rows: list[Row], *, is_last: bool) -> bool:
         """Whether the end of the row was found: the first line end outside of quotes."""
         held = bytes(self._held)
+        end = len(held) - (held.endswith(b"\r") and not is_last)
         at, is_over = 0, False
-        for match in _LINE_END.finditer(held):
-            if match.end() == len(held) and held.endswith(b"\r") and not is_last:
-                break
-            row.is_in_quotes ^= held.count(b'"', at, match.start()) % 2 == 1
-            row.lines += 1
-            at = match.end()
-            if is_over := not row.is_in_quotes:
-                break
-        if not is_over:
-            end = len(held) - (held.endswith(b"\r") and not is_last)
-            row.is_in_quotes ^= held.count(b'"', at, end) % 2 == 1
-            row.lines += is_last and end > at
-            at, is_over = end, is_last
+        while at < end and not is_over:
+            match = (_QUOTE if row.is_in_quotes else _QUOTE_OR_END).search(held, at)
+            stop = match.end() if match and match.start() < end else end
+            passed = held[at:stop]
+            row.lines += passed.count(b"\n") + passed.count(b"\r") - passed.count(b"\r\n")
+            if passed.endswith(b'"'):
+                row.is_in_quotes = not row.is_in_quotes
+            row.is_within_line = not passed.endswith((b"\r", b"\n"))
+            is_over = not (row.is_in_quotes or row.is_within_line)
+            at = stop
         row.size += at
         del self._held[:at]
-        if is_over:
-            rows.append(Row(self._line, [], _and_lines(f"is {TOO_LONG}", row.lines)))
-            self._drop(0, row.lines)
+        if is_over or is_last:
+            lines = row.lines + row.is_within_line
+            rows.append(Row(self._line, [], _and_lines(f"is {TOO_LONG}", lines)))
+            self._drop(0, lines)
             self._offset += row.size
             self._overlong = None
-        return is_over
+        return is_over or is_last
 
 
 def _end_of_line(held: bytearray) -> int:
@@ -203,8 +205,7 @@ def _long_line(held: bytearray) -> int | None:
         end = max(held.rfind(b"\n", at, furthest), held.rfind(b"\r", at, furthest)) + 1
         if end == 0:
             return at
-        is_split = held[end - 1 : end + 1] == b"\r\n"
-        at = end + is_split
+        at = end
     return None
 
 
@@ -309,4 +310,7 @@ def _misquoted(error: str, lines: int) -> str:
 
 def _and_lines(what: str, lines: int) -> str:
     """A row's problem, and how many lines are lost with it: nobody else will report them."""
-    return what if lines <= 1 else f"{what}: with it {lines - 1} more lines were left out"
+    if lines <= 1:
+        return what
+    more = "1 more line was" if lines == 2 else f"{lines - 1} more lines were"
+    return f"{what}: with it {more} left out"
