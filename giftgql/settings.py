@@ -94,8 +94,7 @@ class Settings(BaseSettings):
     )
     works: bool = Field(
         True,
-        description="Whether a server does the jobs (imports, campaigns, the sweep) itself; if "
-        "not, `giftgql worker` is to.",
+        description="Whether servers do the jobs (imports, campaigns, the sweep) themselves.",
     )
     max_waiting_movements: int = Field(
         2_000, ge=100, description="Most movements of money that wait at once."

@@ -269,7 +269,8 @@ def test_long_lines_are_passed_over_wherever_they_stand(last: bytes, size: int) 
 def test_a_long_row_in_quotes_is_passed_over_with_its_lines(size: int) -> None:
     quoted = b'GC1,,"' + b"line, of a note\n" * 20_000 + b'"\n'
     long_line = b'GC3,,"' + b"x" * 200_000 + b'\nGC-FORGED,,\n"\n'
-    content = HEAD + b"GC0,,\n" + quoted + b"GC2,,\n" + long_line + b"GC4,,\n"
+    two_lines = b'GC5,,"' + b"x" * 40_000 + b"\n" + b"x" * 40_000 + b'"\n'
+    content = HEAD + b"GC0,,\n" + quoted + b"GC2,,\n" + long_line + b"GC4,,\n" + two_lines
     found = read(content, size)
     assert [(row.line, row.problem) for row in found] == [
         (2, None),
@@ -277,7 +278,17 @@ def test_a_long_row_in_quotes_is_passed_over_with_its_lines(size: int) -> None:
         (20_004, None),
         (20_005, "is longer than 64 KiB: with it 2 more lines were left out"),
         (20_008, None),
+        (20_009, "is longer than 64 KiB: with it 1 more line was left out"),
     ]
+
+
+@pytest.mark.parametrize("size", [1_000, 64 * KIB, 10_000_000])
+def test_a_long_quote_that_is_never_closed_takes_the_rest(size: int) -> None:
+    content = HEAD + b'GC1,,"open\n' + b"GC2,,\n" * 50_000
+    for rest, more in ((b"", 50_000), (b"GC3", 50_001), (b"\r", 50_001), (b"\n\r\n", 50_002)):
+        assert problems(content + rest, size) == [
+            (2, f"is longer than 64 KiB: with it {more} more lines were left out")
+        ]
 
 
 def test_of_a_long_line_nothing_is_kept() -> None:

@@ -65,6 +65,7 @@ class _Overlong:
     size: int = 0
     lines: int = 0
     is_in_quotes: bool = False
+    is_within_line: bool = True
 
 
 class RowReader:
@@ -168,12 +169,13 @@ class RowReader:
             row.lines += passed.count(b"\n") + passed.count(b"\r") - passed.count(b"\r\n")
             if passed.endswith(b'"'):
                 row.is_in_quotes = not row.is_in_quotes
-            is_over = not row.is_in_quotes and passed.endswith((b"\r", b"\n"))
+            row.is_within_line = not passed.endswith((b"\r", b"\n"))
+            is_over = not (row.is_in_quotes or row.is_within_line)
             at = stop
         row.size += at
         del self._held[:at]
         if is_over or is_last:
-            lines = row.lines + (not is_over)
+            lines = row.lines + row.is_within_line
             rows.append(Row(self._line, [], _and_lines(f"is {TOO_LONG}", lines)))
             self._drop(0, lines)
             self._offset += row.size
@@ -203,8 +205,7 @@ def _long_line(held: bytearray) -> int | None:
         end = max(held.rfind(b"\n", at, furthest), held.rfind(b"\r", at, furthest)) + 1
         if end == 0:
             return at
-        is_split = held[end - 1 : end + 1] == b"\r\n"
-        at = end + is_split
+        at = end
     return None
 
 
