@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from giftgql import work
-from giftgql.generation import service as generation
+from giftgql.jobs import service as jobs
 from giftgql.permissions import Permission
 from giftgql.store import Store
 from tests import factories
@@ -157,7 +157,7 @@ async def test_a_code_that_was_ever_issued_is_not_made_again(
         [row] = await tx.campaigns.by_ids([int(made["id"])])
         facts = {"code_config": {**row.code_config, "pattern": "####", "length": 4}}
         await tx.campaigns.update(row, {**facts, "count": 301, "status": "IN_PROGRESS"})
-        await generation.jobs.add(tx, "campaign", int(made["id"]))
+        await jobs.add(tx, "campaign", int(made["id"]))
     await work.do_all(store)
     assert (await campaign_now(admin, made))["progress"]["done"] == 301
     seeing = await client_with(*Permission)
