@@ -21,7 +21,8 @@ CAMPAIGN = """id name status progress { done total } count value currency codeTy
     codeConfig { length charset prefix postfix pattern } startsOn expiration { kind on after }
     startsActivated pinLength redemptionLimit"""
 CARD = """id status currency balance lifetimeTotal redeemed subtracted expiresOn memberId productId
-    poolId campaignId purchasedOn removed recipient codes { codeType code isMasked }"""
+    poolId campaignId purchasedOn faceValue validFrom redemptionLimit redeemedCount removed
+    recipient codes { codeType code isMasked }"""
 
 
 async def change(caller: Client, name: str, of: str, shown: str, /, **given: Any) -> Answer:
