@@ -241,6 +241,30 @@ async def _add_movements(
             {_moment(session, "at")}, {this}
         FROM made ORDER BY id""",
     )
+    await _add_postings(session, made)
+    await _run(
+        session,
+        f"""INSERT INTO hold_end (hold_id, ending, captured, released, balance, caller,
+            created_at, changed_in)
+        {made} SELECT id, ending, ABS(moved), ABS(amount) - ABS(moved), ended_balance, '{CLIENT}',
+            {_moment(session, "CASE WHEN ending = 'TIMED_OUT' THEN at + 3700 ELSE at + 60 END")},
+            {this}
+        FROM made WHERE ending <> '' ORDER BY id""",
+    )
+    if with_keys:
+        as_json = "::json" if _is_postgresql(session) else ""
+        await _run(
+            session,
+            f"""INSERT INTO request (caller, key, mutation, fingerprint, outcome, created_at)
+            {made} SELECT '{CLIENT}', 'bulk-' || CAST(id AS VARCHAR(20)), 'giftcardTransAdd',
+                :fingerprint, ('{{"movement":' || CAST(id AS VARCHAR(20)) || '}}'){as_json},
+                {_moment(session, "at")}
+            FROM made ORDER BY id""",
+            {"fingerprint": bytes(32)},
+        )
+
+
+async def _add_postings(session: AsyncSession, made: str) -> None:
     at = _moment(session, "CASE WHEN ending = '' THEN at ELSE at + 60 END")
     tender, promotion = int(_TENDER), int(_PROMOTION)
     await _run(
@@ -263,26 +287,6 @@ async def _add_movements(
                CASE WHEN is_back THEN source ELSE target END, amount, 'EUR', at
         FROM line WHERE amount > 0 ORDER BY id, line""",
     )
-    await _run(
-        session,
-        f"""INSERT INTO hold_end (hold_id, ending, captured, released, balance, caller,
-            created_at, changed_in)
-        {made} SELECT id, ending, ABS(moved), ABS(amount) - ABS(moved), ended_balance, '{CLIENT}',
-            {_moment(session, "CASE WHEN ending = 'TIMED_OUT' THEN at + 3700 ELSE at + 60 END")},
-            {this}
-        FROM made WHERE ending <> '' ORDER BY id""",
-    )
-    if with_keys:
-        as_json = "::json" if _is_postgresql(session) else ""
-        await _run(
-            session,
-            f"""INSERT INTO request (caller, key, mutation, fingerprint, outcome, created_at)
-            {made} SELECT '{CLIENT}', 'bulk-' || CAST(id AS VARCHAR(20)), 'giftcardTransAdd',
-                :fingerprint, ('{{"movement":' || CAST(id AS VARCHAR(20)) || '}}'){as_json},
-                {_moment(session, "at")}
-            FROM made ORDER BY id""",
-            {"fingerprint": bytes(32)},
-        )
 
 
 def _made(session: AsyncSession, books: Books, low: int, high: int) -> str:

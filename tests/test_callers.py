@@ -19,43 +19,11 @@ from tests.client import Answer, Client, Server
 from tests.conftest import MakeClient, SetClock, statements
 from tests.factories import card, member, member_token
 from tests.factories import client as new_client
+from tests.root_fields import ROOT_FIELDS
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 GRANT = {"grant_type": "client_credentials"}
 TRIVIAL = "{ __typename }"
-
-ROOT_FIELDS = {
-    "giftcard": "{ giftcard { until } }",
-    "giftcardBalance": '{ giftcardBalance(code: "MINE-0001", pin: "1234") { balance } }',
-    "giftcardTrans": "{ giftcardTrans { until } }",
-    "giftcardLiability": "{ giftcardLiability { until } }",
-    "giftcardTransSummary": (
-        '{ giftcardTransSummary(from: "2026-01-01", to: "2026-01-31") { until } }'
-    ),
-    "ledgerCheck": "{ ledgerCheck { isClean } }",
-    "ledgerTrialBalance": "{ ledgerTrialBalance { balance } }",
-    "member": "{ member { until } }",
-    **{
-        name: f"mutation {{ {name}({given}) {{ {answered} }} }}"
-        for name, given, answered in (
-            ("giftcardAdd", 'giftcard: {physicalCode: "MINE-0001"}', "id"),
-            ("giftcardEdit", 'giftcard: {id: "1", note: "mine"}', "id"),
-            ("giftcardTransAdd", 'trans: {giftcardId: "1", transType: ADD, amount: "1.00"}', "id"),
-            ("giftcardTransCapture", 'trans: {id: "1"}', "id"),
-            ("giftcardTransCancel", 'trans: {id: "1"}', "id"),
-            ("giftcardTransRefund", 'trans: {id: "1"}', "id"),
-            ("giftcardTransfer", 'giftcard: {id: "1", toId: "2"}', "id"),
-            ("giftcardBlock", 'giftcard: {id: "1", reason: "mine"}', "id"),
-            ("giftcardUnblock", 'giftcard: {id: "1", reason: "mine"}', "id"),
-            ("giftcardDisable", 'giftcard: {id: "1", reason: "mine"}', "id"),
-            ("giftcardExtend", 'giftcard: {id: "1", reason: "mine", validFor: "P1Y"}', "id"),
-            ("giftcardSecretUnlock", 'giftcard: {id: "1", reason: "mine"}', "id"),
-            ("memberAdd", 'member: {id: "C2"}', "id"),
-            ("memberEdit", 'member: {id: "C1", name: "Me"}', "id"),
-            ("memberTokenAdd", 'member: {id: "C1"}', "token"),
-        )
-    },
-}
 
 
 def basic(client_id: str, secret: str) -> dict[str, str]:

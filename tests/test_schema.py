@@ -43,10 +43,14 @@ GRAPHQL: GraphQLSchema = build_schema(BUILT)
 
 QUERIES = {
     *("giftcard", "giftcardBalance", "giftcardTrans", "member", "me"),
+    *("giftcardProduct", "giftcardPool", "giftcardCampaign", "giftcardImport"),
     *("giftcardLiability", "giftcardTransSummary", "ledgerCheck", "ledgerTrialBalance"),
 }
 NOUNS = {
     "giftcard": ("giftcard", "GiftCard"),
+    "giftcardProduct": ("product", "GiftCardProduct"),
+    "giftcardPool": ("pool", "GiftCardPool"),
+    "giftcardCampaign": ("campaign", "GiftCardCampaign"),
     "giftcardSecret": ("giftcard", "GiftCard"),
     "giftcardTrans": ("trans", "GiftCardTrans"),
     "member": ("member", "Member"),
@@ -57,6 +61,7 @@ NOUNS = {
 VERBS = {
     *("Add", "Edit", "Capture", "Cancel", "Refund", "Transfer"),
     *("Block", "Unblock", "Disable", "Extend", "Unlock"),
+    *("Remove", "Issue", "Publish", "Pause", "Resume"),
 }
 ANSWERS = {"giftcardTransfer": "GiftCardTrans"}
 """Mutations that answer another record: the one they make."""

@@ -1,4 +1,4 @@
-"""What a start refuses, what it mends, and what `doctor` says about it."""
+"""What a start refuses and what it mends; keys that are rotated."""
 
 import asyncio
 import json
@@ -321,81 +321,3 @@ def test_keys_are_rotated_while_a_server_runs(tmp_path: Path) -> None:
         found = post(server, find)["data"]["giftcard"]["results"]
         assert found == [{"codes": [{"code": "ROT-0001"}]}]
         assert "WRONG" not in giftgql(environment, "doctor").stdout
-
-
-# Doctor
-
-
-def diagnosis(environment: dict[str, str]) -> str:
-    """What doctor finds wrong: one line, with exit code 1 and without a traceback."""
-    done = giftgql(environment, "doctor")
-    assert (done.returncode, done.stderr) == (1, "")
-    wrong = [line for line in done.stdout.splitlines() if line.startswith("WRONG ")]
-    assert len(wrong) == 1, done.stdout
-    return wrong[0]
-
-
-def test_doctor_names_the_setting_that_is_wrong(tmp_path: Path) -> None:
-    environment = servers.environment(tmp_path, GIFTGQL_LOG_LEVEL="s3cret-value")
-    said = diagnosis(environment)
-    assert said.startswith("WRONG settings: GIFTGQL_LOG_LEVEL: ")
-    assert "s3cret-value" not in said
-
-
-def test_doctor_tells_of_a_name_that_is_no_setting(tmp_path: Path) -> None:
-    environment = servers.environment(tmp_path, GIFTGQL_PRODUCTOIN="true")
-    done = giftgql(environment, "doctor")
-    assert done.returncode == 0
-    assert "no such settings: GIFTGQL_PRODUCTOIN" in done.stdout
-
-
-async def test_doctor_knows_sick_databases_and_keys(settings: Settings) -> None:
-    """One database after the other state of it; `keys.json` is put back each time."""
-    environment = servers.environment(settings.data_dir, settings.database_url)
-    keys = settings.keyring_file
-    good = keys.read_bytes()
-    assert giftgql(environment, "doctor").returncode == 0
-
-    keys.chmod(0o644)
-    assert "can be read by others. Run 'chmod 600" in diagnosis(environment)
-    keys.unlink()
-    assert "There is no key file" in diagnosis(environment)
-    Keyring.new().write(keys)
-    assert "is not this database's" in diagnosis(environment)
-    keys.write_text("{")
-    assert "is damaged" in diagnosis(environment)
-    keys.write_bytes(good)
-
-    await change(settings, "UPDATE alembic_version SET version_num = '9999'")
-    assert "newer giftgql" in diagnosis(environment)
-
-
-def test_doctor_knows_a_database_that_is_not_migrated(
-    postgres: servers.PostgresServer, tmp_path: Path
-) -> None:
-    environment = servers.environment(tmp_path, postgres.create())
-    assert "Run 'giftgql migrate'" in diagnosis(environment)
-    assert giftgql(environment, "migrate").returncode == 0
-    assert giftgql(environment, "doctor").returncode == 0
-
-
-def test_doctor_knows_a_database_that_cannot_be_reached(
-    postgres: servers.PostgresServer, tmp_path: Path
-) -> None:
-    gone = f"postgresql://postgres:s3cret@/x?host={tmp_path}"
-    for url, wanted in (
-        (gone, "cannot be reached"),
-        (postgres.url("nowhere"), 'database "nowhere" does not exist'),
-    ):
-        said = diagnosis(servers.environment(tmp_path, url))
-        assert wanted in said
-        assert "Check GIFTGQL_DATABASE_URL" in said
-        assert "s3cret" not in said
-
-
-def test_doctor_changes_nothing(tmp_path: Path) -> None:
-    environment = servers.environment(tmp_path / "data")
-    assert giftgql(environment, "doctor").returncode == 0
-    assert not (tmp_path / "data").exists()
-    production = {**environment, "GIFTGQL_PRODUCTION": "1"}
-    assert "giftgql keys new" in diagnosis(production)

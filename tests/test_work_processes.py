@@ -105,8 +105,8 @@ async def test_two_servers_make_a_campaign_and_sell_a_pool_once(
                 assert (await progress(first, each, 500))["status"] == "DONE"
             await require_all_once(second, made)
         finally:
-            for each in clients:
-                await each.http.aclose()
+            for client in clients:
+                await client.http.aclose()
 
 
 async def sell_a_pool(clients: list[Client], settings: Settings) -> None:
@@ -134,7 +134,7 @@ async def test_a_worker_of_its_own_makes_the_cards_and_ends_when_told(
             async with httpx.AsyncClient(base_url=server.url, timeout=20) as http:
                 admin = Client(http, server.development_key)
                 made = await campaign(admin, count=CARDS)
-                worker = subprocess.Popen(
+                worker = subprocess.Popen(  # noqa: ASYNC220  it goes on beside the test
                     [sys.executable, "-m", "giftgql", "worker"],
                     env=environment,
                     cwd=tmp_path,

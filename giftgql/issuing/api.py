@@ -5,9 +5,9 @@ import strawberry
 
 from giftgql.campaigns.api import GiftCardCampaign, campaign_id, campaigns_by_ids
 from giftgql.cards import stock
-from giftgql.cards.api import GiftCard
 from giftgql.cards.criteria import Sums
 from giftgql.cards.models import CardStatus
+from giftgql.cards.shown import GiftCard
 from giftgql.context import Context, Info
 from giftgql.errors import InvalidInput
 from giftgql.fields import extend, mutation

@@ -8,8 +8,9 @@ import strawberry
 
 from giftgql import codes
 from giftgql.cards import service as cards
-from giftgql.cards.api import GiftCard, cards_by_ids
+from giftgql.cards.api import cards_by_ids
 from giftgql.cards.models import CardStatus
+from giftgql.cards.shown import GiftCard
 from giftgql.codes import CodeType
 from giftgql.context import Context, Info
 from giftgql.errors import CodeExpired, ErrorCode, InvalidInput

@@ -3,7 +3,7 @@ from typing import Annotated
 
 import strawberry
 
-from giftgql.cards.api import GiftCard
+from giftgql.cards.shown import GiftCard
 from giftgql.context import Info
 from giftgql.durations import Duration, duration
 from giftgql.errors import InvalidInput, NotFound, PastExpiration
