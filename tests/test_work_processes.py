@@ -34,9 +34,11 @@ def database(kind: str, postgres: servers.PostgresServer) -> Iterator[str]:
 async def progress(caller: Client, made: dict[str, Any], wanted: int) -> dict[str, Any]:
     """Wait until so many cards are made; returns the campaign."""
     async with asyncio.timeout(2 * servers.PATIENCE):
-        while (now := await campaign_now(caller, made))["progress"]["done"] < wanted:
+        while True:
+            now = await campaign_now(caller, made)
+            if now["progress"]["done"] >= wanted:
+                return now
             await asyncio.sleep(0.01)
-    return now
 
 
 async def require_all_once(caller: Client, made: dict[str, Any]) -> None:
