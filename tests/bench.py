@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
-from tests import bench_money, servers
+from tests import bench_bulk, bench_money, servers
 from tests.load import Figures
 
 CARDS = 2_000
@@ -131,6 +131,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--short", action="store_true", help="one round of half a second each")
     parser.add_argument(
+        "--cards", type=int, default=100_000, help="how many cards are made and imported"
+    )
+    parser.add_argument(
         "--movements", type=int, default=0, help="also with so many movements on the books"
     )
     arguments = parser.parse_args()
@@ -140,6 +143,7 @@ def main() -> None:
     with servers.postgres() as postgres, _server(postgres.create()) as server:
         report("PostgreSQL", server, rounds, seconds)
     bench_money.run(rounds, seconds, movements=arguments.movements)
+    bench_bulk.run(20_000 if arguments.short else arguments.cards)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,6 @@ async def test_a_campaign_survives_kills_and_has_each_card_once(
                     now = await progress(admin, made, wanted)
                     server.stop(signal.SIGKILL)
         assert now["progress"]["done"] < CARDS, "all was done before the last kill"
-        _end_leases(environment, postgres, url)
         with servers.serving(environment) as server:
             async with httpx.AsyncClient(base_url=server.url, timeout=20) as http:
                 admin = Client(http, server.development_key)
@@ -79,10 +78,6 @@ async def test_a_campaign_survives_kills_and_has_each_card_once(
                 await require_all_once(admin, made)
         verified = servers.giftgql(environment, "verify")
         assert verified.returncode == 0, verified.stdout + verified.stderr
-
-
-def _end_leases(environment: dict[str, str], postgres: servers.PostgresServer, url: str) -> None:
-    """The tests do not wait for half a minute."""
 
 
 async def test_two_servers_make_a_campaign_and_sell_a_pool_once(

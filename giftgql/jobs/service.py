@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from giftgql.jobs.models import Job, JobState
 from giftgql.store import Reading, Transaction
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=10)
 """For how long a job is left to a worker that says nothing; each piece renews it."""
 
 MOST_ATTEMPTS = 8
