@@ -175,6 +175,22 @@ def serving(
         server.process.stdout.close()
 
 
+@contextmanager
+def working(environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A `giftgql worker` for as long as the block lasts, if it does not end before."""
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "giftgql", "worker"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        cwd=_without_dot_env(environment),
+    )
+    try:
+        yield worker
+    finally:
+        worker.terminate()
+        worker.wait(PATIENCE)
+
+
 def _without_dot_env(environment: dict[str, str]) -> Path:
     """A folder whose `.env` is not the one of whoever runs the tests."""
     folder = Path(environment["GIFTGQL_DATA_DIR"])

@@ -263,6 +263,26 @@ async def test_a_worker_that_is_stopped_gives_its_job_back(store: Store) -> None
     assert await claim(store, "next") is not None
 
 
+async def test_a_long_job_leaves_others_their_turn(
+    store: Store, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "TURN_SECONDS", 0.0)
+    done = list[int]()
+
+    async def step(store: Store, lease: Lease) -> bool:
+        clock.forward(seconds=1)
+        done.append(lease.subject_id)
+        return done.count(lease.subject_id) < (3 if lease.subject_id == 1 else 1)
+
+    for subject in (1, 2, 3):
+        await add(store, subject)
+    working = lane(store, step)
+    while await working.do_next():
+        pass
+    assert done == [1, 2, 3, 1, 1]
+    assert (await job(store, 1)).state is JobState.DONE
+
+
 async def test_the_sweep_comes_again_by_itself(store: Store) -> None:
     pause = timedelta(seconds=store.settings.sweep_seconds)
     working = [asyncio.create_task(work.go_on(store)) for _ in range(2)]

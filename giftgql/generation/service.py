@@ -36,14 +36,15 @@ class NotMade(Exception):
 
 
 async def make_cards(store: Store, lease: Lease) -> bool:
-    """Make the cards of a campaign, piece by piece; the work of its job."""
+    """Make cards of a campaign, piece by piece, for a spell; the work of its job."""
+    is_done = True
     async with aclosing(one_ahead(_pieces(store, lease.subject_id))) as pieces:
         async for ready in pieces:
             async with store.write() as tx:
                 is_done = await _write(tx, lease, ready)
             if is_done:
-                return False
-    return False
+                break
+    return not is_done
 
 
 async def _pieces(store: Store, campaign_id: int) -> AsyncGenerator[list[Prepared], None]:

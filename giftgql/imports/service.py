@@ -45,13 +45,15 @@ _COLUMNS = {ImportKind.CARDS: CARD_COLUMNS, ImportKind.POOLS: POOL_COLUMNS}
 
 
 async def import_rows(store: Store, lease: Lease) -> bool:
-    """Import a file's rows, piece by piece; the work of its job."""
+    """Import rows of a file, piece by piece, for a spell; the work of its job."""
+    did_something = False
     async with aclosing(one_ahead(_pieces(store, lease.subject_id))) as pieces:
         async for piece in pieces:
             async with store.write() as tx:
                 await jobs.hold(tx, lease)
                 await _write(tx, await receiving.locked(tx, lease.subject_id), piece)
-    return False
+            did_something = True
+    return did_something
 
 
 @dataclass

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Protocol
 
 import structlog
@@ -17,6 +18,10 @@ log = structlog.get_logger("giftgql.jobs")
 
 POLL_SECONDS = 1.0
 """How often a lane looks whether something is due."""
+
+TURN_SECONDS = 5.0
+"""How long a job is done before others that are due have their turn: fifty cards do not wait for
+a million."""
 
 BUSY_PAUSE = 1.0
 """How long a job waits for a database that is busy or gone."""
@@ -64,7 +69,8 @@ class Lane:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def do_next(self) -> bool:
-        """Do the job that has been due for longest to its end; False if nothing is due."""
+        """Do the job that has been due for longest, to its end or for a turn; False if nothing
+        is due."""
         async with self._store.read() as reading:
             if not await service.is_any_due(reading, self._works.keys()):
                 return False
@@ -76,8 +82,8 @@ class Lane:
         return True
 
     async def do_of(self, kind: str, subject_id: int) -> bool:
-        """Do the open job on one record to its end, due or not; False where there is none, or it
-        is another's."""
+        """Do the open job on one record, due or not, to its end or for a turn; False where there
+        is none, or it is another's."""
         async with self._store.write() as tx:
             lease = await service.claim_of(tx, kind, subject_id, self._worker)
         if lease is None:
@@ -86,11 +92,15 @@ class Lane:
         return True
 
     async def do(self, lease: Lease) -> None:
-        """Do a job piece by piece until it is done, fails, or is somebody else's."""
-        work = self._works[lease.kind]
+        """Do a job piece by piece until it is done, fails, or is somebody else's; or until its
+        turn is over, when it is put behind all that are due."""
+        work, ends = self._works[lease.kind], monotonic() + TURN_SECONDS
         try:
             while await work.step(self._store, lease):
-                pass
+                if monotonic() > ends:
+                    async with self._store.write() as tx:
+                        await service.give_back(tx, lease, is_last=True)
+                    return
             again_in = work.again_in(self._store) if work.again_in else None
             async with self._store.write() as tx:
                 await service.finish(tx, lease, again_in=again_in)

@@ -89,10 +89,11 @@ async def finish(tx: Transaction, lease: Lease, *, again_in: float | None = None
         await tx.jobs.update(lease.job_id, run_at=run_at, **_FREE, attempts=0, error=None)
 
 
-async def give_back(tx: Transaction, lease: Lease) -> None:
-    """Leave the job to whoever comes next."""
+async def give_back(tx: Transaction, lease: Lease, *, is_last: bool = False) -> None:
+    """Leave the job to whoever comes next; `is_last`: after all others that are due."""
     await _mine(tx, lease)
-    await tx.jobs.update(lease.job_id, **_FREE)
+    later = {"run_at": tx.now} if is_last else {}
+    await tx.jobs.update(lease.job_id, **_FREE, **later)
 
 
 async def dies_next(tx: Transaction, lease: Lease) -> bool:
