@@ -200,7 +200,8 @@ def _new_cards(
         try:
             valid_until, validity = _validity(reading, card, pool)
         except InvalidInput as refused:
-            failures.append(Failure.of(card.line, "PurchaseDate", "", refused))
+            value = str(card.purchased_on or "")
+            failures.append(Failure.of(card.line, "PurchaseDate", value, refused))
             continue
         new.append((card, _new_card(card, pool, worth.minor, valid_until, validity, by)))
     return new
