@@ -84,8 +84,13 @@ class Reading:
         return datetime.combine(day, time(), self.settings.zone)
 
     def end_of(self, day: date | None) -> datetime | None:
-        """The moment after the last of a day in that time zone."""
-        return None if day is None else self.start_of(day + timedelta(days=1))
+        """The moment after the last of a day in that time zone; of the last day that there is,
+        which other systems write for «never», a moment of it that every time zone has."""
+        if day is None:
+            return None
+        if day == date.max:
+            return self.start_of(day) + timedelta(hours=11)
+        return self.start_of(day + timedelta(days=1))
 
     def end_after(self, begins: datetime, period: str) -> datetime:
         """The moment after the last day of a period, `P6M`, that begins at a moment."""

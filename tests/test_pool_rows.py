@@ -97,7 +97,7 @@ def test_an_expiration_is_none_a_day_or_a_period(text: str, expiration: Expirati
         ("Name", "", "Name is missing."),
         ("Name", "x" * 56, "Name must have 1 to 55 characters, none a control character."),
         ("SystemName", "", "SystemName is missing."),
-        ("SystemName", "spring 2026", "SystemName must be 1 to 64 letters"),
+        ("SystemName", "frühling", "SystemName must have 1 to 64 characters"),
         ("Currency", "XAU", "Currency is no ISO 4217 currency such as EUR."),
         ("Currency", "€", "Currency is no ISO 4217 currency such as EUR."),
         ("ArbitraryValue", "maybe", "ArbitraryValue must be true or false (or yes, no, 1, 0)."),

@@ -116,13 +116,7 @@ async def unknown(tx: Transaction, cards: Sequence[Prepared]) -> list[Prepared]:
 async def add(tx: Transaction, cards: Sequence[Prepared]) -> list[ErrorCode | None]:
     """Write cards whose codes are new; of each why it was not, where the rules of money decline
     its first movement. A code that is not new is the end of the transaction."""
-    openings = []
-    for each in cards:
-        each.new.funds.id = each.card_id
-        for move in each.new.moves:
-            move.account_id = each.card_id
-        openings.append(Opening(each.new.funds, each.new.moves, blocked=each.new.is_blocked))
-    opened = ledger.opened(tx, openings)
+    opened = ledger.opened(tx, [_opening(each.new, each.card_id) for each in cards])
     good = [each for each, of in zip(cards, opened, strict=True) if of.error is None]
     pins = [each for each in good if each.pin is not None]
     printed = [(each.code_id, *each.printed_pin) for each in pins if each.printed_pin]
@@ -135,6 +129,19 @@ async def add(tx: Transaction, cards: Sequence[Prepared]) -> list[ErrorCode | No
         tx.cards.printed_pins_to_add(printed),
     )
     return [of.error for of in opened]
+
+
+def declined(reading: Reading, new: NewCard) -> ErrorCode | None:
+    """Why the rules of money would decline a card's first movement, if they do; nothing is
+    written."""
+    return ledger.opened(reading, [_opening(new, 0)])[0].error
+
+
+def _opening(new: NewCard, card_id: int) -> Opening:
+    new.funds.id = card_id
+    for move in new.moves:
+        move.account_id = card_id
+    return Opening(new.funds, new.moves, blocked=new.is_blocked)
 
 
 def _prepared(vault: Vault, new: NewCard, card_id: int, code_id: int) -> Prepared:

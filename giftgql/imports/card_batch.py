@@ -5,6 +5,7 @@ transaction: what was worked out by their rules is written only if these are sti
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,32 +54,47 @@ class CardBatch:
         meanwhile: the piece is to be read again."""
         held = await pools.held(tx, self.pools.keys())
         for name, pool in self.pools.items():
-            if name not in held or pools.rules(held[name]) != pools.rules(pool):
+            if name not in held or not _is_same(held[name], pool):
                 raise Unavailable("A pool has just changed.")
-        landed, fresh = Landed(), list[tuple[CardRow, Prepared]]()
+        landed, counts, waiting = Landed(), Counter[int](), self.cards
         owners = dict(await bulk.pools_of(tx, [ready.fingerprint for _, ready in self.cards]))
-        for card, ready in self.cards:
-            pool_id = ready.new.pool_id
-            if ready.fingerprint not in owners:
-                owners[ready.fingerprint] = pool_id
-                fresh.append((card, ready))
-            elif owners[ready.fingerprint] == pool_id:
-                landed.unchanged += 1
-            else:
-                self.failures.append(_taken(card))
-        errors = await bulk.add(tx, [ready for _, ready in fresh])
-        counts: dict[int, int] = {}
-        for (card, ready), error in zip(fresh, errors, strict=True):
-            if error is not None:
-                self.failures.append(_declined(card, error))
-                continue
-            landed.imported += 1
-            assert ready.new.pool_id is not None
-            counts[ready.new.pool_id] = counts.get(ready.new.pool_id, 0) + 1
+        while waiting:
+            fresh, waiting = self._fresh(waiting, owners, landed)
+            errors = await bulk.add(tx, [ready for _, ready in fresh])
+            for (card, ready), error in zip(fresh, errors, strict=True):
+                if error is not None:
+                    self.failures.append(_declined(card, error))
+                    continue
+                assert ready.new.pool_id is not None
+                owners[ready.fingerprint] = ready.new.pool_id
+                counts[ready.new.pool_id] += 1
+        landed.imported = counts.total()
         for pool_id in sorted(counts):
             await pools.count(tx, pool_id, counts[pool_id])
         landed.failures = _in_order(self.rows, self.failures)
         return landed
+
+    def _fresh(
+        self,
+        waiting: Sequence[tuple[CardRow, Prepared]],
+        owners: Mapping[bytes, int | None],
+        landed: Landed,
+    ) -> tuple[list[tuple[CardRow, Prepared]], list[tuple[CardRow, Prepared]]]:
+        """Of the cards that wait those to be written, and those with the code of one of these: it
+        may be declined."""
+        fresh, again = list[tuple[CardRow, Prepared]](), list[tuple[CardRow, Prepared]]()
+        tried = set[bytes]()
+        for card, ready in waiting:
+            if ready.fingerprint in tried:
+                again.append((card, ready))
+            elif ready.fingerprint not in owners:
+                tried.add(ready.fingerprint)
+                fresh.append((card, ready))
+            elif owners[ready.fingerprint] == ready.new.pool_id:
+                landed.unchanged += 1
+            else:
+                self.failures.append(_taken(card))
+        return fresh, again
 
 
 async def read(store: Store, header: Header, rows: Sequence[Row], by: By) -> CardBatch:
@@ -112,6 +128,9 @@ async def tried(
         short = print_[:8]  # a million of them are kept
         owner = owners.get(print_, seen.get(short, _NOBODY))
         if owner == _NOBODY:
+            if error := bulk.declined(reading, made):
+                failures.append(_declined(card, error))
+                continue
             seen[short] = made.pool_id
             landed.imported += 1
         elif owner == made.pool_id:
@@ -181,7 +200,8 @@ def _new_cards(
         try:
             valid_until, validity = _validity(reading, card, pool)
         except InvalidInput as refused:
-            failures.append(Failure.of(card.line, "PurchaseDate", "", refused))
+            value = str(card.purchased_on or "")
+            failures.append(Failure.of(card.line, "PurchaseDate", value, refused))
             continue
         new.append((card, _new_card(card, pool, worth.minor, valid_until, validity, by)))
     return new
@@ -239,6 +259,11 @@ def _validity(reading: Reading, card: CardRow, pool: Pool) -> tuple[datetime | N
 _NEEDS_PURCHASE = (
     "is missing: the pool's cards expire a time after their purchase, and this one can be used"
 )
+
+
+def _is_same(held: Pool, pool: Pool) -> bool:
+    """Whether a pool is the one that was read, with the same rules: not one of the same name."""
+    return held.id == pool.id and pools.rules(held) == pools.rules(pool)
 
 
 def _facts(pool: Pool) -> PoolFacts:

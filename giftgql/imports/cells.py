@@ -10,7 +10,7 @@ from giftgql.errors import InvalidInput
 from giftgql.imports.failures import BLANKED
 from giftgql.money import Money, NotMoney
 
-_SYSTEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_SYSTEM_NAME = re.compile(r"[!-~](?:[ -~]{0,62}[!-~])?")
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
 _BOOLEANS: Mapping[str, bool] = {
     **dict.fromkeys(("true", "yes", "1"), True),
@@ -29,13 +29,11 @@ def boolean(text: str, column: str, default: bool) -> bool:
 
 
 def system_name(text: str, column: str) -> str:
-    """A pool's name for machines: 1 to 64 letters, digits, underscores, dots and dashes."""
+    """A pool's name for systems: the API takes the same."""
     if not _SYSTEM_NAME.fullmatch(text):
         if not text:
             raise InvalidInput(column, "is missing")
-        raise InvalidInput(
-            column, "must be 1 to 64 letters, digits, _ . or -, and begin with a letter or digit"
-        )
+        raise InvalidInput(column, "must have 1 to 64 characters, all printable ASCII")
     return text
 
 

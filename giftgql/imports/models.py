@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index
+from sqlalchemy import JSON, BigInteger, Index, column
 from sqlmodel import Field, SQLModel
 
 from giftgql.columns import BigId, UtcDateTime, enum_type
@@ -20,6 +20,9 @@ class ImportStatus(Described):
     FAILED = "FAILED", "The file cannot be imported any further: `error` says why."
 
 
+_IS_IN_PROGRESS = column("status") == ImportStatus.IN_PROGRESS.value
+
+
 class ImportFile(SQLModel, table=True):
     """A file that was sent to be imported, and how far that is.
 
@@ -29,7 +32,14 @@ class ImportFile(SQLModel, table=True):
 
     __tablename__ = "import_file"
     __table_args__ = (
-        Index("ix_import_file_fingerprint", "fingerprint", "id"),
+        Index(
+            "uq_import_file_in_progress",
+            "kind",
+            "fingerprint",
+            unique=True,
+            sqlite_where=_IS_IN_PROGRESS,
+            postgresql_where=_IS_IN_PROGRESS,
+        ),
         {"sqlite_autoincrement": True},
     )
 

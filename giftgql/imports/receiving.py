@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import zlib
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +25,8 @@ CHUNKS_AT_ONCE = 8
 UNFINISHED_AFTER = timedelta(hours=1)
 """A file of which no more has come for so long is given up."""
 
+_LINE_ENDS = (b"\n", b"\r")
+
 SEALED_FOR = "import chunk"
 
 
@@ -34,7 +38,8 @@ async def receive(
     store: Store, caller: Caller, kind: ImportKind, content: AsyncIterator[bytes]
 ) -> ImportFile:
     """Take a file in, to be imported by a job. The same file that is still being imported is not
-    taken twice: that import is given. Raises TooLarge."""
+    taken twice: that import is given. Raises TooLarge, and TimeoutError where hardly anything came
+    for so long that it was given up."""
     async with store.write(caller) as tx:
         file = ImportFile(kind=kind, created_by=caller.name, created_at=tx.now, modified_at=tx.now)
         import_id = await tx.imports.add(file)
@@ -44,22 +49,43 @@ async def receive(
         why = str(error) if isinstance(error, TooLarge) else "The file did not come to its end."
         await asyncio.shield(_discard(store, import_id, why))
         raise
-    async with store.write(caller) as tx:
-        same = await tx.imports.in_progress(kind, fingerprint)
-        if same is None:
-            taken = await locked(tx, import_id)
-            facts = {
-                "status": ImportStatus.IN_PROGRESS,
-                "fingerprint": fingerprint,
-                "size": size,
-                "rows": max(lines - 1, 0),
-                "modified_at": tx.now,
-            }
-            await tx.imports.update(taken, facts)
+    facts = {"fingerprint": fingerprint, "size": size, "rows": max(lines - 1, 0)}
+    while (taken := await _begun(store, caller, import_id, facts)) is None:
+        pass  # the same has just been sent by somebody else
+    if taken.id != import_id:
+        await _discard(store, import_id, "The same file is being imported already.")
+    return taken
+
+
+class _IsTaken(Exception):
+    pass
+
+
+async def _begun(
+    store: Store, caller: Caller, import_id: int, facts: dict[str, Any]
+) -> ImportFile | None:
+    """A file that is here whole, now to be imported, or the import of the same that is under way;
+    None if that has just begun."""
+    with suppress(_IsTaken):
+        async with store.write(caller) as tx:
+            file = await _coming(tx, import_id)
+            same = await tx.imports.in_progress(file.kind, facts["fingerprint"])
+            if same is not None:
+                return same
+            if not await tx.imports.begin(file, {**facts, "modified_at": tx.now}):
+                raise _IsTaken
             await jobs.add(tx, JOB, import_id)
-            return taken
-    await _discard(store, import_id, "The same file is being imported already.")
-    return same
+            return file
+    return None
+
+
+async def _coming(tx: Transaction, import_id: int) -> ImportFile:
+    """A file that is still coming in, locked. Raises TimeoutError where it was given up: what
+    came of it is no longer there."""
+    file = await locked(tx, import_id)
+    if file.status is not ImportStatus.RECEIVING:
+        raise TimeoutError("The file came too slowly.")
+    return file
 
 
 async def _take_in(
@@ -67,7 +93,8 @@ async def _take_in(
 ) -> tuple[int, int, bytes]:
     """Store the content in chunks; its size, its lines, and what is the same for the same."""
     largest = store.settings.max_import_mib << 20
-    digest, waiting, size, lines, last = hashlib.sha256(), bytearray(), 0, 0, b"\n"
+    digest, waiting, size = hashlib.sha256(), bytearray(), 0
+    ends, last = Counter[bytes](), b"\n"
     async for piece in content:
         if not piece:
             continue
@@ -75,7 +102,8 @@ async def _take_in(
         if size > largest:
             raise TooLarge(f"The file has more than {store.settings.max_import_mib} MiB.")
         digest.update(piece)
-        lines += piece.count(b"\n")
+        for end in _LINE_ENDS:
+            ends[end] += piece.count(end)
         last = piece[-1:]
         waiting += piece
         while len(waiting) >= CHUNK * CHUNKS_AT_ONCE:
@@ -84,7 +112,8 @@ async def _take_in(
     if waiting:
         await _store(store, import_id, size - len(waiting), waiting)
     fingerprint = store.vault.request_fingerprint(digest.digest())
-    return size, lines + (last != b"\n"), fingerprint
+    lines = max(ends.values(), default=0) + (last not in _LINE_ENDS)
+    return size, lines, fingerprint
 
 
 async def _store(store: Store, import_id: int, start: int, content: bytearray) -> None:
@@ -97,7 +126,7 @@ async def _store(store: Store, import_id: int, start: int, content: bytearray) -
     rows = await asyncio.to_thread(sealed)
     async with store.write() as tx:
         await tx.imports.add_chunks(rows)
-        await tx.imports.update(await locked(tx, import_id), {"modified_at": tx.now})
+        await tx.imports.update(await _coming(tx, import_id), {"modified_at": tx.now})
 
 
 def _chunk(vault: Vault, import_id: int, start: int, content: bytes) -> tuple[Any, ...]:
@@ -138,7 +167,7 @@ async def _discard(store: Store, import_id: int, why: str) -> None:
 
 async def forget_unfinished(tx: Transaction) -> int:
     """Give up files that were begun and never came to their end; returns of how many."""
-    return await tx.imports.forget_unfinished(tx.now - UNFINISHED_AFTER, at_most=10)
+    return await tx.imports.forget_unfinished(tx.now - UNFINISHED_AFTER, at=tx.now, at_most=10)
 
 
 async def end(

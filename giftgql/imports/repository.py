@@ -3,6 +3,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, update
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -49,6 +50,16 @@ class ImportRepository:
             ImportFile.status == ImportStatus.IN_PROGRESS,
         )
         return (await self.session.exec(query)).first()
+
+    async def begin(self, file: ImportFile, facts: Mapping[str, Any]) -> bool:
+        """Let a file be under way; False if the same is, which is the end of this transaction.
+        Waits for who is just sending the same."""
+        change = update(ImportFile).where(col(ImportFile.id) == file.id)
+        try:
+            await self.session.exec(change.values(status=ImportStatus.IN_PROGRESS, **facts))
+        except IntegrityError:
+            return False
+        return True
 
     async def update(self, file: ImportFile, facts: Mapping[str, Any]) -> None:
         for name, value in facts.items():
@@ -101,7 +112,7 @@ class ImportRepository:
         )
         return (await self.session.exec(query)).all()
 
-    async def forget_unfinished(self, before: datetime, *, at_most: int) -> int:
+    async def forget_unfinished(self, before: datetime, *, at: datetime, at_most: int) -> int:
         """Give up files of which no more has come since then; returns of how many."""
         query = (
             select(ImportFile)
@@ -119,6 +130,6 @@ class ImportRepository:
             change = update(ImportFile).where(col(ImportFile.id) == file.id)
             why = "The file did not come to its end."
             await self.session.exec(
-                change.values(status=ImportStatus.FAILED, error=why, ended_at=before)
+                change.values(status=ImportStatus.FAILED, error=why, ended_at=at, modified_at=at)
             )
         return len(found)

@@ -76,12 +76,12 @@ async def open_account(
     return account
 
 
-def opened(tx: Transaction, openings: Sequence[Opening]) -> list[Opened]:
+def opened(reading: Reading, openings: Sequence[Opening]) -> list[Opened]:
     """What comes of these openings by the rules of money. Their movements get new ids. Nothing is
     written: `open_these` does that with those that the caller finds good."""
     found, ids = [], iter(movement_ids(sum(len(each.moves) for each in openings)))
     accounts = {each.funds.id: each.funds for each in openings}
-    books = Books(tx.now, accounts, tx.end_after, ceiling=tx.settings.ceiling_minor)
+    books = Books(reading.now, accounts, reading.end_after, ceiling=reading.settings.ceiling_minor)
     for each in openings:
         entries, lines = len(books.entries), len(books.lines)
         for move in each.moves:

@@ -207,7 +207,13 @@ def _imports() -> None:
         sa.Column("ended_at", MOMENT),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_import_file_fingerprint", "import_file", ["fingerprint", "id"])
+    _index(
+        "uq_import_file_in_progress",
+        "import_file",
+        ["kind", "fingerprint"],
+        "status = 'IN_PROGRESS'",
+        unique=True,
+    )
     op.create_table(
         "import_chunk",
         sa.Column("import_id", ID, sa.ForeignKey("import_file.id"), primary_key=True),
