@@ -87,7 +87,7 @@ async def test_a_worker_whose_lease_ran_out_cannot_commit_its_piece(
     await add(store)
     first = await claim(store, "first")
     assert first is not None
-    clock.forward(seconds=29)
+    clock.forward(seconds=9)
     assert await claim(store, "second") is None
     clock.forward(seconds=2)
     second = await claim(store, "second")
@@ -99,7 +99,7 @@ async def test_a_worker_whose_lease_ran_out_cannot_commit_its_piece(
         assert await service.latest(reading, "of the first", 0) is None, "nothing was committed"
     async with store.write() as tx:
         await service.hold(tx, second)
-    clock.forward(seconds=29)
+    clock.forward(seconds=9)
     assert await claim(store, "third") is None, "a piece renews the lease"
 
 
@@ -119,7 +119,7 @@ async def test_a_lost_lease_makes_no_card_twice(
     monkeypatch.setattr(bulk, "prepared", slow)
     stalled = asyncio.create_task(Lane(store, work.WORKS, [campaigns.JOB]).do_next())
     await asyncio.to_thread(is_ready.wait)
-    clock.forward(seconds=31)
+    clock.forward(seconds=11)
     assert await Lane(store, work.WORKS, [campaigns.JOB]).do_next()
     go_on.set()
     assert await stalled
