@@ -10,9 +10,9 @@ from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.scalar import ScalarDefinition
 
 from giftgql.codes import CodeType
-from giftgql.errors import Described, ErrorCode, InvalidInput
+from giftgql.errors import Described, ErrorCode, InvalidInput, NotFound
 from giftgql.money import Money
-from giftgql.paging import FURTHEST_SKIP, LARGEST_PAGE
+from giftgql.paging import FURTHEST_SKIP, LARGEST_PAGE, Page
 
 Input = TypeVar("Input", bound=type)
 EnumClass = TypeVar("EnumClass", bound=type[Described])
@@ -56,6 +56,16 @@ class Results(Generic[Item]):
     until: str | None = strawberry.field(
         description="With `since`: give it as `since` of the next call, also when the page is "
         "empty. Null without `since`."
+    )
+
+
+def results(shown: list[Item], page: Page[Any]) -> Results[Item]:
+    """A page as it is answered of which nothing was left out."""
+    return Results(
+        results=shown,
+        has_more_results=page.has_more,
+        limited_by_permission=False,
+        until=page.until,
     )
 
 
@@ -137,6 +147,14 @@ def record_id(value: strawberry.ID) -> int | None:
         return None
     number = int(digits)
     return number if number < 2**63 else None
+
+
+def known_id(value: strawberry.ID, field: str, what: str) -> int:
+    """The number in an ID that names something. Refuses `NOT_FOUND` for what can be none."""
+    found = record_id(value)
+    if found is None:
+        raise NotFound(field, what)
+    return found
 
 
 def _check_json(value: object, field: str, depth: int) -> None:

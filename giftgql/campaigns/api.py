@@ -11,7 +11,7 @@ from giftgql.campaigns.repository import Criteria
 from giftgql.campaigns.service import MOST_CARDS, NewCampaign
 from giftgql.codes import CodeType
 from giftgql.context import Context, Info
-from giftgql.errors import InvalidInput, NotFound
+from giftgql.errors import InvalidInput
 from giftgql.fields import mutation, query
 from giftgql.money import Money, is_currency, positive_minor
 from giftgql.permissions import Permission
@@ -24,9 +24,11 @@ from giftgql.values import (
     Skip,
     argument,
     given,
+    known_id,
     optional,
     record_id,
     register,
+    results,
     text,
 )
 
@@ -245,12 +247,7 @@ class CampaignQuery:
         info.context.ask_rows(first)
         async with info.context.read() as reading:
             page = await service.page(reading, criteria, first=first, skip=skip, since=since)
-        return Results(
-            results=[GiftCardCampaign.of(each) for each in page.rows],
-            has_more_results=page.has_more,
-            limited_by_permission=False,
-            until=page.until,
-        )
+        return results([GiftCardCampaign.of(each) for each in page.rows], page)
 
 
 @strawberry.type
@@ -279,7 +276,7 @@ class CampaignMutation:
     ) -> GiftCardCampaign | None:
         more = _within(campaign.count, "count", 1, MOST_CARDS)
         async with info.context.write() as tx:
-            extended = await service.extend(tx, campaign_id(campaign.id), more)
+            extended = await service.extend(tx, known_id(campaign.id, "id", "campaign"), more)
         return GiftCardCampaign.of(extended)
 
     @mutation(requires=Permission.MANAGE_CAMPAIGNS, description="Stop making cards, until resumed.")
@@ -287,7 +284,7 @@ class CampaignMutation:
         self, info: Info, campaign: Annotated[GiftcardCampaignPauseInput, argument("Which.")]
     ) -> GiftCardCampaign | None:
         async with info.context.write() as tx:
-            paused = await service.pause(tx, campaign_id(campaign.id))
+            paused = await service.pause(tx, known_id(campaign.id, "id", "campaign"))
         return GiftCardCampaign.of(paused)
 
     @mutation(
@@ -298,7 +295,7 @@ class CampaignMutation:
         self, info: Info, campaign: Annotated[GiftcardCampaignResumeInput, argument("Which.")]
     ) -> GiftCardCampaign | None:
         async with info.context.write() as tx:
-            resumed = await service.resume(tx, campaign_id(campaign.id))
+            resumed = await service.resume(tx, known_id(campaign.id, "id", "campaign"))
         return GiftCardCampaign.of(resumed)
 
     @mutation(
@@ -309,15 +306,8 @@ class CampaignMutation:
         self, info: Info, campaign: Annotated[GiftcardCampaignCancelInput, argument("Which.")]
     ) -> GiftCardCampaign | None:
         async with info.context.write() as tx:
-            cancelled = await service.cancel(tx, campaign_id(campaign.id))
+            cancelled = await service.cancel(tx, known_id(campaign.id, "id", "campaign"))
         return GiftCardCampaign.of(cancelled)
-
-
-def campaign_id(value: strawberry.ID, field: str = "id") -> int:
-    found = record_id(value)
-    if found is None:
-        raise NotFound(field, "campaign")
-    return found
 
 
 def _within(value: int, field: str, least: int, most: int) -> int:

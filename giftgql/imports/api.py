@@ -10,7 +10,7 @@ from giftgql.imports import models, service
 from giftgql.imports.models import ImportKind, ImportStatus
 from giftgql.paging import cut
 from giftgql.permissions import Permission
-from giftgql.values import First, Results, Skip, argument, record_id, register
+from giftgql.values import First, Results, Skip, argument, record_id, register, results
 
 register("What a file is imported as.")(ImportKind)
 register("How far an import is.")(ImportStatus)
@@ -48,8 +48,8 @@ class GiftCardImport:
         info.context.ask_rows(first)
         async with info.context.read() as reading:
             page = await service.failures(reading, int(self.id), first=first, skip=skip)
-        return Results(
-            results=[
+        return results(
+            [
                 ImportFailure(
                     line=each.line,
                     column=each.column_name,
@@ -58,9 +58,7 @@ class GiftCardImport:
                 )
                 for each in page.rows
             ],
-            has_more_results=page.has_more,
-            limited_by_permission=False,
-            until=None,
+            page,
         )
 
     @classmethod
@@ -97,9 +95,4 @@ class ImportQuery:
         info.context.ask_rows(first)
         async with info.context.read() as reading:
             page = await service.page(reading, wanted, first=first, skip=skip)
-        return Results(
-            results=[GiftCardImport.of(each) for each in page.rows],
-            has_more_results=page.has_more,
-            limited_by_permission=False,
-            until=None,
-        )
+        return results([GiftCardImport.of(each) for each in page.rows], page)

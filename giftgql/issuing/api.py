@@ -3,7 +3,7 @@ from typing import Annotated
 
 import strawberry
 
-from giftgql.campaigns.api import GiftCardCampaign, campaign_id, campaigns_by_ids
+from giftgql.campaigns.api import GiftCardCampaign, campaigns_by_ids
 from giftgql.cards import stock
 from giftgql.cards.criteria import Sums
 from giftgql.cards.models import CardStatus
@@ -17,7 +17,7 @@ from giftgql.members.api import email_address, read_member_id
 from giftgql.money import Money
 from giftgql.permissions import Permission
 from giftgql.pools.api import GiftCardPool, pools_by_ids
-from giftgql.products.api import GiftCardProduct, product_id, products_by_ids
+from giftgql.products.api import GiftCardProduct, products_by_ids
 from giftgql.requests.service import Once, once
 from giftgql.standing.api import StandingInput
 from giftgql.values import (
@@ -25,6 +25,7 @@ from giftgql.values import (
     argument,
     facts_of,
     given,
+    known_id,
     metadata,
     optional,
     record_id,
@@ -87,7 +88,7 @@ class GiftcardIssueInput:
             raise InvalidInput("recipient", "or memberId, not both")
         note, details = given(self.note), given(self.metadata)
         return Issue(
-            product_id=product_id(self.product_id, "productId"),
+            product_id=known_id(self.product_id, "productId", "product"),
             variant_id=None if variant is None else record_id(variant) or 0,
             value=None if value is None else str(value),
             member_id=None if owner is None else read_member_id(owner),
@@ -115,7 +116,7 @@ class GiftcardPublishInput:
 
     def parsed(self) -> Publish:
         return Publish(
-            campaign_id=campaign_id(self.campaign_id, "campaignId"),
+            campaign_id=known_id(self.campaign_id, "campaignId", "campaign"),
             member_id=read_member_id(self.member_id),
             source_id=text(self.source_id, "sourceId", 64),
             request=_request(self, "giftcardPublish", self.idempotency_key),

@@ -19,6 +19,7 @@ from giftgql.values import (
     argument,
     metadata,
     optional,
+    results,
     silent,
     text,
 )
@@ -121,12 +122,7 @@ class MemberQuery:
             page = await service.page(
                 reading, member_id=wanted, email=address, first=first, skip=skip, since=since
             )
-        return Results(
-            results=[Member.of(member) for member in page.rows],
-            has_more_results=page.has_more,
-            limited_by_permission=False,
-            until=page.until,
-        )
+        return results([Member.of(member) for member in page.rows], page)
 
 
 @strawberry.type

@@ -42,6 +42,7 @@ from giftgql.values import (
     argument,
     record_id,
     register,
+    results,
     text,
 )
 
@@ -374,12 +375,7 @@ async def transactions(
 
 
 def _results(context: Context, page: Page[Trans]) -> Results[GiftCardTrans]:
-    return Results(
-        results=[GiftCardTrans.of(trans, context) for trans in page.rows],
-        has_more_results=page.has_more,
-        limited_by_permission=False,
-        until=page.until,
-    )
+    return results([GiftCardTrans.of(trans, context) for trans in page.rows], page)
 
 
 def _moment(value: datetime | None, field: str) -> datetime | None:

@@ -27,7 +27,6 @@ from giftgql.movements.inputs import (
     GiftcardTransferInput,
     GiftcardTransRefundInput,
     Wanted,
-    known_id,
     optional_text,
     request_of,
 )
@@ -35,7 +34,7 @@ from giftgql.movements.repository import Recorded
 from giftgql.movements.service import PERMISSIONS, NewTrans
 from giftgql.requests import service as requests
 from giftgql.requests.service import Once, once
-from giftgql.values import given, record_id
+from giftgql.values import given, known_id, record_id
 
 ATTEMPTS = 3
 
@@ -95,8 +94,8 @@ async def refund(context: Context, trans: GiftcardTransRefundInput) -> Asked:
 
 
 async def transfer(context: Context, giftcard: GiftcardTransferInput) -> Asked:
-    source = known_id(giftcard.id, "id")
-    target = known_id(giftcard.to_id, "toId")
+    source = known_id(giftcard.id, "id", "gift card")
+    target = known_id(giftcard.to_id, "toId", "gift card")
     if source == target:
         raise InvalidInput("toId", "is the card itself")
     async with context.read() as reading:

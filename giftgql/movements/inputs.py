@@ -8,7 +8,7 @@ import strawberry
 from giftgql import codes
 from giftgql.codes import CodeText, CodeType
 from giftgql.durations import duration
-from giftgql.errors import InvalidInput, NotFound
+from giftgql.errors import InvalidInput
 from giftgql.ledger.models import MovementType
 from giftgql.money import Money, is_currency
 from giftgql.movements.service import PERMISSIONS, NewTrans
@@ -18,8 +18,8 @@ from giftgql.settings import Settings
 from giftgql.values import (
     facts_of,
     given,
+    known_id,
     optional,
-    record_id,
     register,
     secret_input,
     text,
@@ -136,7 +136,7 @@ class GiftcardTransAddInput(CodeInput):
 
     def _card_id(self) -> int | None:
         wanted = given(self.giftcard_id)
-        return None if wanted is None else known_id(wanted, "giftcardId")
+        return None if wanted is None else known_id(wanted, "giftcardId", "gift card")
 
     def _hold_for(self, settings: Settings) -> timedelta | None:
         asked = given(self.authorize_for)
@@ -211,13 +211,6 @@ def request_of(input_: object, mutation: str, key: str | None) -> Once | None:
 def optional_text(value: str | None, field: str, longest: int) -> str | None:
     wanted = given(value)
     return None if wanted is None else text(wanted, field, longest, lines=field == "reason")
-
-
-def known_id(value: strawberry.ID, field: str) -> int:
-    found = record_id(value)
-    if found is None:
-        raise NotFound(field, "gift card")
-    return found
 
 
 def _named(code: str | None, kind: CodeType | None) -> tuple[CodeText | None, CodeType | None]:

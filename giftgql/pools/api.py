@@ -26,8 +26,10 @@ from giftgql.values import (
     Skip,
     argument,
     given,
+    known_id,
     optional,
     record_id,
+    results,
     text,
 )
 
@@ -179,12 +181,7 @@ class PoolQuery:
         info.context.ask_rows(first)
         async with info.context.read() as reading:
             page = await service.page(reading, criteria, first=first, skip=skip, since=since)
-        return Results(
-            results=[GiftCardPool.of(each) for each in page.rows],
-            has_more_results=page.has_more,
-            limited_by_permission=False,
-            until=page.until,
-        )
+        return results([GiftCardPool.of(each) for each in page.rows], page)
 
 
 @strawberry.type
@@ -207,7 +204,7 @@ class PoolMutation:
     async def giftcard_pool_edit(
         self, info: Info, pool: Annotated[GiftcardPoolEditInput, argument("The changes.")]
     ) -> GiftCardPool | None:
-        wanted = pool_id(pool.id)
+        wanted = known_id(pool.id, "id", "pool")
         async with info.context.read() as reading:
             found = await service.by_ids(reading, [wanted])
         if wanted not in found:
@@ -225,15 +222,8 @@ class PoolMutation:
         self, info: Info, pool: Annotated[GiftcardPoolRemoveInput, argument("The pool.")]
     ) -> GiftCardPool | None:
         async with info.context.write() as tx:
-            removed = await service.remove(tx, pool_id(pool.id))
+            removed = await service.remove(tx, known_id(pool.id, "id", "pool"))
         return GiftCardPool.of(removed)
-
-
-def pool_id(value: strawberry.ID, field: str = "id") -> int:
-    found = record_id(value)
-    if found is None:
-        raise NotFound(field, "pool")
-    return found
 
 
 def system_name(value: str) -> str:

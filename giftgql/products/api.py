@@ -22,9 +22,11 @@ from giftgql.values import (
     Skip,
     argument,
     given,
+    known_id,
     optional,
     record_id,
     register,
+    results,
     text,
 )
 
@@ -223,7 +225,7 @@ class GiftcardProductEditInput(_ProductFacts):
         expiration, custom = given(self.expiration), given(self.custom)
         sets_presets = self.presets is not strawberry.UNSET
         return ProductChange(
-            product_id=product_id(self.id),
+            product_id=known_id(self.id, "id", "product"),
             revision=self.revision,
             facts=facts,
             expiration=expiration.parsed(today) if expiration else None,
@@ -275,12 +277,7 @@ class ProductQuery:
         info.context.ask_rows(first)
         async with info.context.read() as reading:
             page = await service.page(reading, criteria, first=first, skip=skip, since=since)
-        return Results(
-            results=[GiftCardProduct.of(each) for each in page.rows],
-            has_more_results=page.has_more,
-            limited_by_permission=False,
-            until=page.until,
-        )
+        return results([GiftCardProduct.of(each) for each in page.rows], page)
 
 
 @strawberry.type
@@ -303,7 +300,7 @@ class ProductMutation:
     async def giftcard_product_edit(
         self, info: Info, product: Annotated[GiftcardProductEditInput, argument("The changes.")]
     ) -> GiftCardProduct | None:
-        wanted = product_id(product.id)
+        wanted = known_id(product.id, "id", "product")
         async with info.context.read() as reading:
             found = await service.by_ids(reading, [wanted])
         if wanted not in found:
@@ -323,15 +320,8 @@ class ProductMutation:
         product: Annotated[GiftcardProductRemoveInput, argument("The product.")],
     ) -> GiftCardProduct | None:
         async with info.context.write() as tx:
-            view = await service.remove(tx, product_id(product.id))
+            view = await service.remove(tx, known_id(product.id, "id", "product"))
         return GiftCardProduct.of(view)
-
-
-def product_id(value: strawberry.ID, field: str = "id") -> int:
-    found = record_id(value)
-    if found is None:
-        raise NotFound(field, "product")
-    return found
 
 
 def _presets(given_: Sequence[PresetVariantInput], currency: str) -> list[Preset]:

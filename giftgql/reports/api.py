@@ -11,7 +11,7 @@ from giftgql.permissions import Permission
 from giftgql.reports import service
 from giftgql.reports.models import LedgerAccount, LiabilityGroup
 from giftgql.reports.service import BalanceLine, Days, Finding, LiabilityLine, SummaryLine
-from giftgql.values import First, Results, Skip, argument, register, text
+from giftgql.values import First, Results, Skip, argument, register, results, text
 
 register("An account of the ledger.")(LedgerAccount)
 register("What the lines of a liability report are.")(LiabilityGroup)
@@ -164,12 +164,7 @@ class ReportQuery:
         info.context.ask_rows(first)
         async with info.context.store.snapshot(info.context.caller) as reading:
             page = await service.liability(reading, as_of, group_by, first=first, skip=skip)
-        return Results(
-            results=[Liability.of(line) for line in page.rows],
-            has_more_results=page.has_more,
-            limited_by_permission=False,
-            until=None,
-        )
+        return results([Liability.of(line) for line in page.rows], page)
 
     @query(
         requires=(Permission.VIEW_REPORTS, Permission.LIST_GIFT_CARD_TRANS),
@@ -196,9 +191,4 @@ class ReportQuery:
         info.context.ask_rows(first)
         async with info.context.store.snapshot(info.context.caller) as reading:
             page = await service.summary(reading, days, source, first=first, skip=skip)
-        return Results(
-            results=[TransSummary.of(line) for line in page.rows],
-            has_more_results=page.has_more,
-            limited_by_permission=False,
-            until=None,
-        )
+        return results([TransSummary.of(line) for line in page.rows], page)
