@@ -47,7 +47,11 @@ from tests.ledger_books import (
 REFUND = MovementType.REFUND
 EARLY, LIMIT = ErrorCode.CARD_NOT_YET_VALID, ErrorCode.REDEMPTION_LIMIT_REACHED
 WRONG = ErrorCode.INVALID_AMOUNT
-CAPTURED: dict[str, Any] = {"state": MovementState.HELD, "ending": HoldEnding.CAPTURED, "captured": 60}
+CAPTURED: dict[str, Any] = {
+    "state": MovementState.HELD,
+    "ending": HoldEnding.CAPTURED,
+    "captured": 60,
+}
 NEW: dict[str, Any] = {"posted": 0, "lifetime": 0}
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Subquery,
     and_,
     case,
+    cast,
     func,
     literal,
     null,
@@ -307,7 +308,7 @@ def _posted_since(moment: datetime) -> Subquery:
 
 def _reserved(until: datetime) -> Subquery:
     """What was held on each account."""
-    account_id = (col(Movement.account_id) + 0).label("account_id")  # see `rules`
+    account_id = cast(col(Movement.account_id), BigInteger).label("account_id")  # see `rules`
     held = (
         select(account_id, col(Movement.amount))
         .outerjoin(HoldEnd, col(HoldEnd.hold_id) == col(Movement.id))

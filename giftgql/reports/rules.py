@@ -1,7 +1,8 @@
 """What a rule of the books is, and the named queries that several of them use.
 
-The numbers below zero are those of `ledger.models.SystemAccount`. `+m.account_id` keeps SQLite from
-grouping movements by its index: looking each row up by it takes ten times as long as sorting them.
+The numbers below zero are those of `ledger.models.SystemAccount`. The cast of `m.account_id` keeps
+SQLite from grouping movements by its index: looking each row up by it takes ten times as long as
+sorting them. (`+m.account_id` does so too, but has no type by which accounts could then be found.)
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ class Rule:
 
 
 MOVED = """moved AS (
-    SELECT m.id, +m.account_id AS account_id, m.type,
+    SELECT m.id, CAST(m.account_id AS BIGINT) AS account_id, m.type,
            CASE WHEN m.state = 'POSTED' THEN m.amount
                 WHEN m.amount < 0 THEN -e.captured ELSE e.captured END AS amount,
            COALESCE(e.created_at, m.created_at) AS moved_at
@@ -28,21 +29,16 @@ MOVED = """moved AS (
 )"""
 """What movements moved, signed: posted amounts, and of holds what was captured; and when."""
 
-UNDOING = """undoing(id, account_id, amount, undone) AS (
-    SELECT id, account_id, amount, about_id FROM movement
+UNDOING = """undoing(id, account_id, amount, price, undone) AS (
+    SELECT id, account_id, amount, price, about_id FROM movement
     WHERE type = 'REFUND' AND state = 'POSTED' AND about_id IS NOT NULL
     UNION
-    SELECT u.id, u.account_id, u.amount, m.about_id
+    SELECT u.id, u.account_id, u.amount, u.price, m.about_id
     FROM undoing u JOIN movement m ON m.id = u.undone
     WHERE m.type = 'REFUND' AND m.state = 'POSTED' AND m.about_id IS NOT NULL
 )"""
 """Each refund with what it undoes, with what that undoes if it is a refund itself, and so on. A
 refund and its own undoing have opposite signs: all amounts under a movement are its net refund."""
-
-UNDONE = """undone AS (
-    SELECT undone AS id, SUM(amount) AS amount FROM undoing GROUP BY undone
-)"""
-"""What was refunded of each movement, signed as its refunds are."""
 
 ROOT = """root AS (
     SELECT u.id, u.account_id, u.amount, m.type
@@ -61,7 +57,7 @@ NET = """net AS (
 """What the postings of a movement did to its own account."""
 
 OPEN_HOLDS = """open_hold AS (
-    SELECT m.id, +m.account_id AS account_id, m.type, m.amount, m.hold_until
+    SELECT m.id, CAST(m.account_id AS BIGINT) AS account_id, m.type, m.amount, m.hold_until
     FROM movement m LEFT JOIN hold_end e ON e.hold_id = m.id
     WHERE m.state = 'HELD' AND e.hold_id IS NULL
 )"""
