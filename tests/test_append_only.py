@@ -58,6 +58,7 @@ async def test_no_row_is_changed_deleted_or_replaced(store: Store, table: str) -
     ("table", "column"),
     [
         ("movement", "amount"),
+        ("movement", "price"),
         ("movement", "error"),
         ("movement", "created_at"),
         ("posting", "amount"),

@@ -5,7 +5,7 @@ it can recompute. Here stand those of cards and accounts; the others in `movemen
 """
 
 from giftgql.reports.movement_checks import HOLD_ENDS, MOVEMENTS, POSTINGS, REQUESTS
-from giftgql.reports.rules import MOVED, OPEN_HOLDS, ROOT, UNDOING, UNDONE, Rule
+from giftgql.reports.rules import MOVED, OPEN_HOLDS, ROOT, UNDOING, Rule
 
 CARDS = (
     Rule(
@@ -124,15 +124,18 @@ ACCOUNTS = (
         SELECT a.id, COALESCE(s.uses, 0), a.uses
         FROM account a LEFT JOIN (
             SELECT account_id, COUNT(*) AS uses FROM (
-                SELECT m.account_id FROM moved m LEFT JOIN undone r ON r.id = m.id
-                WHERE m.type = 'USE' AND m.amount + COALESCE(r.amount, 0) <> 0
-                UNION ALL
-                SELECT account_id FROM open_hold WHERE type = 'USE'
+                SELECT account_id FROM (
+                    SELECT id, account_id, amount, 1 AS uses FROM moved WHERE type = 'USE'
+                    UNION ALL
+                    SELECT id, account_id, amount, 1 FROM open_hold WHERE type = 'USE'
+                    UNION ALL
+                    SELECT undone, account_id, amount, 0 FROM undoing
+                ) AS part GROUP BY id, account_id HAVING SUM(uses) > 0 AND SUM(amount) <> 0
             ) AS used GROUP BY account_id
         ) AS s ON s.account_id = a.id
         WHERE a.uses <> COALESCE(s.uses, 0)
         """,
-        (MOVED, UNDOING, UNDONE, OPEN_HOLDS),
+        (MOVED, UNDOING, OPEN_HOLDS),
     ),
     Rule(
         "account-opened",

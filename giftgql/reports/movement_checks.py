@@ -8,7 +8,6 @@ from giftgql.reports.rules import (
     NET,
     ROOT,
     UNDOING,
-    UNDONE,
     Rule,
 )
 
@@ -269,11 +268,12 @@ MOVEMENTS = (
         "Refunds of a movement, less what of them was undone, are no more than it moved.",
         """
         SELECT m.id, m.amount, -r.amount
-        FROM undone r JOIN moved m ON m.id = r.id
+        FROM (SELECT undone, SUM(amount) AS amount FROM undoing GROUP BY undone) AS r
+        JOIN moved m ON m.id = r.undone
         WHERE CASE WHEN m.amount > 0 THEN -r.amount NOT BETWEEN 0 AND m.amount
                    ELSE -r.amount NOT BETWEEN m.amount AND 0 END
         """,
-        (MOVED, UNDOING, UNDONE),
+        (MOVED, UNDOING),
     ),
     Rule(
         "refund-price",
@@ -281,18 +281,17 @@ MOVEMENTS = (
         "Refunds give back no more than the price, nothing of it where they are undone, and all "
         "of it with the whole amount.",
         """
-        SELECT m.id, m.price, s.price
-        FROM movement m JOIN undone r ON r.id = m.id JOIN (
-            SELECT u.undone AS id,
-                   SUM(CASE WHEN u.amount < 0 THEN f.price ELSE -f.price END) AS price
-            FROM undoing u JOIN movement f ON f.id = u.id
-            WHERE f.price IS NOT NULL GROUP BY u.undone
-        ) AS s ON s.id = m.id
-        WHERE m.type = 'ADD' AND m.price IS NOT NULL
-          AND (s.price NOT BETWEEN 0 AND m.price OR r.amount = 0 AND s.price <> 0
-               OR r.amount = -m.amount AND s.price <> m.price)
+        SELECT id, SUM(price), SUM(back) FROM (
+            SELECT id, amount, price, 0 AS refunded, 0 AS back FROM movement
+            WHERE type = 'ADD' AND price IS NOT NULL
+            UNION ALL
+            SELECT undone, 0, NULL, -amount, CASE WHEN amount < 0 THEN price ELSE -price END
+            FROM undoing WHERE price IS NOT NULL
+        ) AS part GROUP BY id
+        HAVING SUM(back) NOT BETWEEN 0 AND SUM(price) OR SUM(refunded) = 0 AND SUM(back) <> 0
+            OR SUM(refunded) = SUM(amount) AND SUM(back) <> SUM(price)
         """,
-        (UNDOING, UNDONE),
+        (UNDOING,),
     ),
 )
 

@@ -29,21 +29,16 @@ MOVED = """moved AS (
 )"""
 """What movements moved, signed: posted amounts, and of holds what was captured; and when."""
 
-UNDOING = """undoing(id, account_id, amount, undone) AS (
-    SELECT id, account_id, amount, about_id FROM movement
+UNDOING = """undoing(id, account_id, amount, price, undone) AS (
+    SELECT id, account_id, amount, price, about_id FROM movement
     WHERE type = 'REFUND' AND state = 'POSTED' AND about_id IS NOT NULL
     UNION
-    SELECT u.id, u.account_id, u.amount, m.about_id
+    SELECT u.id, u.account_id, u.amount, u.price, m.about_id
     FROM undoing u JOIN movement m ON m.id = u.undone
     WHERE m.type = 'REFUND' AND m.state = 'POSTED' AND m.about_id IS NOT NULL
 )"""
 """Each refund with what it undoes, with what that undoes if it is a refund itself, and so on. A
 refund and its own undoing have opposite signs: all amounts under a movement are its net refund."""
-
-UNDONE = """undone AS (
-    SELECT undone AS id, SUM(amount) AS amount FROM undoing GROUP BY undone
-)"""
-"""What was refunded of each movement, signed as its refunds are."""
 
 ROOT = """root AS (
     SELECT u.id, u.account_id, u.amount, m.type
