@@ -3,6 +3,7 @@
 from datetime import UTC, date, timedelta
 
 from giftgql import work
+from giftgql.jobs.runner import Lane
 from giftgql.permissions import Channel
 from giftgql.store import Store
 from tests import importing
@@ -68,7 +69,7 @@ async def test_a_pin_that_came_in_is_good_in_store_at_once_and_online_once_it_is
     import_id = await sent(
         store, "Number,PoolSystemName,Pin,Status\nPINS1,open,0471,CanBeUsed\nPINS2,open,,CanBeUsed"
     )
-    lane = work.Lane(store, work.WORKS, ["import"])
+    lane = Lane(store, work.WORKS, ["import"])
     assert await lane.do_next()
     assert counts(await now(store, import_id)) == (2, 0, 0)
     assert not (await trans(admin, **use("PINS1", pin="0471"))).errors
