@@ -53,9 +53,7 @@ def _import(kind: str, file: Path, dry_run: bool, failures: Path | None) -> None
     from giftgql.imports.models import ImportKind
     from giftgql.permissions import THE_OPERATOR
 
-    if file.is_dir():
-        fail(f"{file} is a folder.")
-
+    _look_at(file, failures)
     if dry_run:
         _try_out(ImportKind[kind], file)
         return
@@ -64,7 +62,7 @@ def _import(kind: str, file: Path, dry_run: bool, failures: Path | None) -> None
         received = await receiving.receive(store, THE_OPERATOR, ImportKind[kind], _chunks(file))
         assert received.id is not None
         done = await _done(store, received.id)
-        if failures is not None:
+        if failures is not None and done.failed:
             await _write(await service.failure_export(store, received.id), failures)
         return done
 
@@ -74,6 +72,18 @@ def _import(kind: str, file: Path, dry_run: bool, failures: Path | None) -> None
         if failures is None:
             typer.echo("--failures FILE writes the rows that failed, to be corrected.", err=True)
         raise typer.Exit(1)
+
+
+def _look_at(file: Path, failures: Path | None) -> None:
+    """Fail before anything is done where a file cannot be read, or written."""
+    if file.is_dir():
+        fail(f"{file} is a folder.")
+    if str(file) != "-" and not file.exists():
+        fail(f"There is no file {file}.")
+    if failures is not None and failures.exists():
+        fail(f"{failures} exists already.")
+    if failures is not None and not failures.parent.is_dir():
+        fail(f"There is no folder {failures.parent}.")
 
 
 def _try_out(kind: "ImportKind", file: Path) -> None:

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
@@ -37,6 +38,8 @@ TAKEN = ("text/csv", "text/plain", "application/csv", "application/octet-stream"
 
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9999, 12, 30)
 """Nothing happens before or after; days beyond have no moment in every time zone."""
+
+_KINDS = {kind.value.lower(): kind for kind in ImportKind}
 
 _STATUS = {
     ErrorCode.UNAUTHENTICATED: 401,
@@ -82,12 +85,17 @@ def _refused(refusal: Refusal) -> Response:
 async def import_file(request: Request, caller: Caller) -> Response:
     """`POST /imports/cards`, `POST /imports/pools`: the body is the file."""
     caller.require(Permission.MANAGE_POOLS)
-    kind = ImportKind[request.path_params["kind"].upper()]
+    kind = _KINDS.get(request.path_params["kind"])
+    if kind is None:
+        raise HTTPException(404)
     if (media_type := media_type_of(request)) not in TAKEN:
         sentence = f"Content-Type must be text/csv, not {media_type or 'missing'}."
         return failure(415, ErrorCode.BAD_REQUEST, sentence)
     store: Store = request.app.state.store
+    length = request.headers.get("content-length", "")
     try:
+        if length.isdecimal() and int(length[:20]) > store.settings.max_import_mib << 20:
+            raise receiving.too_large(store)
         async with aclosing(_body(request, store.settings.body_seconds)) as body:
             file = await receiving.receive(store, caller, kind, body)
     except TimeoutError:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from giftgql.errors import NotFound
+from giftgql.errors import Conflict, NotFound
 from giftgql.imports.models import ImportChunk, ImportFile, ImportKind, ImportStatus
 from giftgql.jobs import service as jobs
 from giftgql.permissions import Caller
@@ -34,12 +34,16 @@ class TooLarge(Exception):
     """The file has more bytes than the settings allow."""
 
 
+def too_large(store: Store) -> TooLarge:
+    return TooLarge(f"The file has more than {store.settings.max_import_mib} MiB.")
+
+
 async def receive(
     store: Store, caller: Caller, kind: ImportKind, content: AsyncIterator[bytes]
 ) -> ImportFile:
     """Take a file in, to be imported by a job. The same file that is still being imported is not
-    taken twice: that import is given. Raises TooLarge, and TimeoutError where hardly anything came
-    for so long that it was given up."""
+    taken twice: that import is given. Raises TooLarge; refuses `CONFLICT` where hardly
+    anything came for so long that it was given up."""
     async with store.write(caller) as tx:
         file = ImportFile(kind=kind, created_by=caller.name, created_at=tx.now, modified_at=tx.now)
         import_id = await tx.imports.add(file)
@@ -80,11 +84,11 @@ async def _begun(
 
 
 async def _coming(tx: Transaction, import_id: int) -> ImportFile:
-    """A file that is still coming in, locked. Raises TimeoutError where it was given up: what
-    came of it is no longer there."""
+    """A file that is still coming in, locked. Refuses `CONFLICT` where it was given up: what came
+    of it is no longer there."""
     file = await locked(tx, import_id)
     if file.status is not ImportStatus.RECEIVING:
-        raise TimeoutError("The file came too slowly.")
+        raise Conflict("file", "The file came so slowly that it was given up.")
     return file
 
 
@@ -100,7 +104,7 @@ async def _take_in(
             continue
         size += len(piece)
         if size > largest:
-            raise TooLarge(f"The file has more than {store.settings.max_import_mib} MiB.")
+            raise too_large(store)
         digest.update(piece)
         for end in _LINE_ENDS:
             ends[end] += piece.count(end)
