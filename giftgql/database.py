@@ -365,9 +365,12 @@ async def translated() -> AsyncIterator[None]:
         raise Unavailable(why) from error
 
 
+_TOLD_ITS_END: Any = asyncpg.InternalClientError  # of a connection that has not seen it yet
+
+
 def _why_unavailable(error: Exception) -> str | None:
     match error:
-        case PoolTimeoutError() | OSError() | asyncpg.InterfaceError():
+        case PoolTimeoutError() | OSError() | asyncpg.InterfaceError() | _TOLD_ITS_END():
             return "The database cannot be reached."
         case asyncpg.PostgresConnectionError() | asyncpg.OperatorInterventionError():
             return "The database cannot be reached."

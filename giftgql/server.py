@@ -29,6 +29,9 @@ DEVELOPMENT_LACKS = frozenset(
 )
 KEEP_ALIVE_SECONDS = 75
 MOST_CONNECTIONS = 512
+SILENT_SECONDS = 30
+"""A worker process that says nothing for so long is ended and another one started. It says nothing
+while it imports the program either, which takes a busy machine longer than uvicorn's 5 s."""
 
 
 async def prepare(settings: Settings, host: str) -> bool:
@@ -103,6 +106,7 @@ def run(
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.shutdown_seconds,
+        timeout_worker_healthcheck=SILENT_SECONDS,
         limit_concurrency=MOST_CONNECTIONS,
     )
     log.configure(settings, file_name=None if several else log_name(port))

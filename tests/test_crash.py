@@ -36,7 +36,7 @@ class Tills:
     async def work(self, server: servers.Server, key: str) -> None:
         """Add cards until none is left or the server is gone."""
         headers = {"Authorization": f"Bearer {key}"}
-        async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30) as http:
             await asyncio.gather(*(self._till(http) for _ in range(TILLS)))
 
     async def _till(self, http: httpx.AsyncClient) -> None:
@@ -82,7 +82,7 @@ async def test_no_card_is_lost_or_doubled_when_the_server_is_killed(
     with servers.serving(environment) as server:
         await tills.work(server, key)
         headers = {"Authorization": f"Bearer {key}"}
-        async with httpx.AsyncClient(base_url=server.url, headers=headers) as http:
+        async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=30) as http:
             found = (await run(http, ALL))["data"]["giftcard"]["results"]
     there = {each["id"]: [code["code"] for code in each["codes"]] for each in found}
     assert there == {tills.answered[n]: [f"CRASH{n:04}"] for n in range(CARDS)}

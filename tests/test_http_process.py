@@ -44,7 +44,7 @@ def under_way(server: servers.Server, document: str) -> Iterator[http.client.HTT
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=servers.PATIENCE)
     headers = {"Content-Type": JSON, "Authorization": f"Bearer {server.development_key}"}
     connection.request("POST", "/graphql", json.dumps({"query": document}), headers)
-    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    assert httpx.get(f"{server.url}/healthz", timeout=30).status_code == 200
     yield connection
     connection.close()
 
@@ -57,7 +57,7 @@ def run(server: servers.Server, document: str) -> Any:
 def test_a_running_server_is_alive_and_ready_and_shows_browsers_the_explorer(
     running: servers.Server,
 ) -> None:
-    with httpx.Client(base_url=running.url, headers={"Accept": "text/html"}) as browser:
+    with httpx.Client(base_url=running.url, headers={"Accept": "text/html"}, timeout=30) as browser:
         assert browser.get("/healthz").json() == {"status": "ok"}
         assert browser.get("/readyz").json() == {"status": "ok"}
         page = browser.get("/", follow_redirects=True)
@@ -70,7 +70,7 @@ def test_a_running_server_is_alive_and_ready_and_shows_browsers_the_explorer(
 
 def test_a_client_that_sends_ten_megabytes_is_told_so(running: servers.Server) -> None:
     headers = {"Content-Type": JSON, "Authorization": f"Bearer {running.development_key}"}
-    with httpx.Client(base_url=running.url, headers=headers) as client:
+    with httpx.Client(base_url=running.url, headers=headers, timeout=30) as client:
         answer = client.post("/graphql", content=b" " * 10_000_000)
         assert (answer.status_code, code_of(answer)) == (413, "BAD_REQUEST")
         assert client.post("/graphql", content=TRIVIAL).status_code == 200

@@ -14,7 +14,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from giftgql.settings import Settings
-from tests import factories
+from tests import factories, servers
 from tests.client import Answer
 from tests.cutting import Cut, way_to
 from tests.factories import funded
@@ -320,6 +320,23 @@ async def test_a_new_card_lost_at_commit_is_found_under_its_key(
         assert (again.code, again.is_replayed) == (None, how is Cut.AFTER)
         found = (await factories.listed(shop.till))["giftcard"]["results"]
         assert [card["id"] for card in found] == [again["giftcardAdd"]["id"]]
+
+
+@on_postgresql
+async def test_a_connection_is_never_a_fault_however_much_of_its_end_has_been_heard(
+    shop: Shop, postgres: servers.PostgresServer
+) -> None:
+    """Of a connection that PostgreSQL ends we read the farewell first and the end after it."""
+    card, name = await funded(shop.till), postgres.name(shop.store.settings.database_url)
+    for turns in range(8):
+        assert (await shop.use(card, f"before {turns}")).code in (None, "UNAVAILABLE")
+        postgres.sql(
+            f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert (await shop.use(card, f"after {turns}")).code in (None, "UNAVAILABLE")
+    assert (await shop.use(card, "in the end")).code is None
 
 
 # One order that nothing can be done about

@@ -306,7 +306,8 @@ async def test_a_key_file_that_is_behind_the_database_is_not_rotated(
 
 def post(server: servers.Server, query: str) -> Any:
     headers = {"Authorization": f"Bearer {server.development_key}"}
-    return httpx.post(f"{server.url}/graphql", json={"query": query}, headers=headers).json()
+    given: Any = {"json": {"query": query}, "headers": headers, "timeout": servers.PATIENCE}
+    return httpx.post(f"{server.url}/graphql", **given).json()
 
 
 def test_keys_are_rotated_while_a_server_runs(tmp_path: Path) -> None:
