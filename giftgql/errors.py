@@ -342,6 +342,11 @@ class Declined(Refusal):
         self.field = field
 
 
+class AboveCeiling(InvalidAmount):
+    def __init__(self, field: str) -> None:
+        super().__init__("is beyond the largest balance", field)
+
+
 class StaleRevision(Refusal):
     code = ErrorCode.STALE_REVISION
     field = "revision"

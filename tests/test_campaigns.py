@@ -11,7 +11,7 @@ from giftgql.store import Store
 from tests import factories
 from tests.client import Answer, Client
 from tests.conftest import MakeClient, SetClock
-from tests.factories import code_of, done, member, spend, top_up, trans
+from tests.factories import code_of, done, member, refund, spend, top_up, trans
 from tests.stock import (
     CAMPAIGN,
     campaign,
@@ -279,3 +279,18 @@ async def test_campaigns_are_for_those_who_manage_them(
         "limitedByPermission": True,
         "results": [{"campaign": None}],
     }
+
+
+async def test_a_card_that_was_used_and_wholly_refunded_is_given_to_nobody_else(
+    admin: Client, store: Store
+) -> None:
+    made = await campaign(admin, count=1, startActivated=True)
+    await work.do_all(store)
+    [only] = await cards(admin, campaignId=made["id"])
+    used = done(await trans(admin, giftcardId=only["id"], transType="USE", amount="-1.00"))
+    done(await refund(admin, used["id"]))
+    assert (await cards(admin, campaignId=made["id"]))[0]["balance"] == "100.00"
+    member_id = await member(admin)
+    given = {"campaignId": made["id"], "memberId": member_id, "sourceId": "one"}
+    answer = await change(admin, "giftcardPublish", "giftcard", "id", **given)
+    assert answer.code == "POOL_EXHAUSTED"

@@ -7,7 +7,7 @@ from giftgql.campaigns.code_config import CodeConfig
 from giftgql.campaigns.models import Campaign, CampaignStatus
 from giftgql.campaigns.repository import Criteria
 from giftgql.codes import CodeType
-from giftgql.errors import Conflict, InvalidInput, NotFound
+from giftgql.errors import AboveCeiling, Conflict, InvalidInput, NotFound
 from giftgql.installation import service as installation
 from giftgql.jobs import service as jobs
 from giftgql.paging import Page, cut, page_of
@@ -38,6 +38,8 @@ class NewCampaign:
 async def add(tx: Transaction, new: NewCampaign) -> Campaign:
     """Have a campaign's cards made. Refuses `CONFLICT` where the name is taken,
     `CODE_SPACE_EXHAUSTED`."""
+    if new.value > tx.settings.ceiling_minor:
+        raise AboveCeiling("value")
     space = _space(new.config, new.code_type)
     new.config.require_room(new.count + await tx.campaigns.cards_in(space), new.code_type)
     if new.starts_on and new.expiration.on and new.expiration.on < new.starts_on:

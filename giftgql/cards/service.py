@@ -98,14 +98,16 @@ async def make(tx: Transaction, new: NewCard) -> int:
     return card_id
 
 
-async def answered(tx: Transaction, request: Once | None, card_id: int) -> CardView:
-    """A card that this transaction has made or given out, with all its codes just set; keeps it
-    as the answer to the request."""
+async def answered(
+    tx: Transaction, request: Once | None, card_id: int, *, is_new: bool = True
+) -> CardView:
+    """A card that this transaction has made, with its codes just set, or given out; keeps it as
+    the answer to the request."""
     card = await tx.cards.get(card_id)
     account = (await ledger.accounts(tx, [card_id]))[card_id]
     assert card is not None
     live = await tx.cards.live_codes([card_id])
-    just_set = ids(live)
+    just_set = ids(live) if is_new else []
     await requests.settle(tx, request, _outcome(card, account, live, just_set))
     return (await views(tx, [(card, account)], live=live, just_set=just_set))[0]
 

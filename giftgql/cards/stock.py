@@ -56,6 +56,8 @@ async def take_free(
         assert card is not None
         is_good = _is_free(card, account, has_funds=has_funds)
         is_good &= not ledger.is_expired_at(account, tx.now)
+        if is_good and has_funds:  # what was used and wholly refunded looks untouched
+            is_good = not await ledger.has_moved(tx, card_id, besides=1)
         if is_good and await _has_code(tx, card_id):
             return card_id
         if card.is_free:

@@ -81,7 +81,7 @@ async def issue(tx: Transaction, wanted: Issue) -> CardView:
     price = 0 if wanted.is_complimentary else terms.price
     by = By(tx.caller.name, source_id=wanted.source_id, ref_no=wanted.ref_no)
     await _fund(tx, card_id, Preset(price, terms.value), by)
-    return await cards.answered(tx, wanted.request, card_id)
+    return await cards.answered(tx, wanted.request, card_id, is_new=pool is None)
 
 
 async def publish(tx: Transaction, wanted: Publish) -> CardView:
@@ -116,7 +116,7 @@ async def publish(tx: Transaction, wanted: Publish) -> CardView:
         by = By(tx.caller.name, source_id=wanted.source_id, reason=f"campaign {campaign.id}")
         await _fund(tx, card_id, Preset(0, campaign.value), by)
         await tx.publications.set_card(wanted.campaign_id, wanted.source_id, card_id)
-    return await cards.answered(tx, wanted.request, card_id)
+    return await cards.answered(tx, wanted.request, card_id, is_new=False)
 
 
 async def remove(tx: Transaction, card_id: int, reason: str) -> CardView:

@@ -113,11 +113,12 @@ class LedgerRepository:
         )
         return int((await self.session.exec(query)).one())
 
-    async def has_moved(self, account_id: int) -> bool:
+    async def has_moved(self, account_id: int, *, besides: int) -> bool:
         query = select(Movement.id).where(
             Movement.account_id == account_id, Movement.state != MovementState.DECLINED
         )
-        return (await self.session.exec(query.limit(1))).first() is not None
+        found = await self.session.exec(query.offset(besides).limit(1))
+        return found.first() is not None
 
     async def is_written(self, movement_ids: Collection[int], hold_ids: Collection[int]) -> bool:
         """Whether any of these movements or ends of holds is on the books."""

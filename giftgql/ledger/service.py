@@ -229,9 +229,10 @@ async def is_funded(reading: Reading, account_id: int) -> bool:
     return (await accounts(reading, [account_id]))[account_id].lifetime > 0
 
 
-async def has_moved(reading: Reading, account_id: int) -> bool:
-    """Whether an account has a movement that counts, be it a hold that has ended."""
-    return await reading.ledger.has_moved(account_id)
+async def has_moved(reading: Reading, account_id: int, *, besides: int = 0) -> bool:
+    """Whether an account has a movement that counts, be it a hold that has ended, besides so many
+    that are known of."""
+    return await reading.ledger.has_moved(account_id, besides=besides)
 
 
 async def retire(tx: Transaction, funds: Funds) -> None:

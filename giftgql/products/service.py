@@ -2,7 +2,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from giftgql.errors import Conflict, InvalidInput, NotFound, NoVariants, StaleRevision
+from giftgql.errors import AboveCeiling, Conflict, InvalidInput, NotFound, NoVariants, StaleRevision
 from giftgql.installation import service as installation
 from giftgql.paging import Page, cut, page_of
 from giftgql.products.expiration import NEVER, Expiration
@@ -74,6 +74,7 @@ async def add(tx: Transaction, new: NewProduct) -> ProductView:
     """Make a product. Refuses `NO_VARIANTS`."""
     if not new.presets and new.custom is None:
         raise NoVariants
+    _refuse_too_much(tx, new.presets, new.custom)
     product = Product(
         name=new.name,
         description=new.description,
@@ -208,6 +209,15 @@ async def _removed(tx: Transaction, product: Product) -> ProductView:
     return ProductView(product, await tx.products.variants([product.id]))
 
 
+def _refuse_too_much(tx: Transaction, presets: Sequence[Preset], custom: Range | None) -> None:
+    """No card can hold more than the ceiling of the settings."""
+    ceiling = tx.settings.ceiling_minor
+    if any(max(each.price, each.value) > ceiling for each in presets):
+        raise AboveCeiling("presets")
+    if custom is not None and custom.maximum > ceiling:
+        raise AboveCeiling("custom")
+
+
 def _variants(product_id: int, presets: Sequence[Preset], custom: Range | None) -> list[Variant]:
     variants = [
         Variant(product_id=product_id, place=place, price=each.price, value=each.value)
@@ -239,6 +249,7 @@ async def _replace_variants(
         custom = Range(kept.minimum or 0, kept.maximum or 0) if kept else None
     if not presets and custom is None:
         raise NoVariants
+    _refuse_too_much(tx, presets, custom)
     old, after = {_terms(each): each for each in before}, list[Variant]()
     for each in _variants(change.product_id, presets, custom):
         same = old.pop(_terms(each), None)
