@@ -288,8 +288,10 @@ MOVEMENTS = (
             SELECT undone, 0, NULL, -amount, CASE WHEN amount < 0 THEN price ELSE -price END
             FROM undoing WHERE price IS NOT NULL
         ) AS part GROUP BY id
-        HAVING SUM(back) NOT BETWEEN 0 AND SUM(price) OR SUM(refunded) = 0 AND SUM(back) <> 0
+        HAVING SUM(price) IS NOT NULL AND (
+            SUM(back) NOT BETWEEN 0 AND SUM(price) OR SUM(refunded) = 0 AND SUM(back) <> 0
             OR SUM(refunded) = SUM(amount) AND SUM(back) <> SUM(price)
+        )
         """,
         (UNDOING,),
     ),
