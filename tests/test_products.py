@@ -196,20 +196,22 @@ async def test_who_sells_may_read_products_and_only_who_manages_them_may_change_
 
 async def test_what_a_card_is_worth_beyond_its_price_is_promotion(admin: Client) -> None:
     async def balances() -> dict[str, str]:
-        lines = (await admin.run("{ ledgerTrialBalance { account balance } }"))["ledgerTrialBalance"]
+        lines = (await admin.run("{ ledgerTrialBalance { account balance } }"))[
+            "ledgerTrialBalance"
+        ]
         return {line["account"]: line["balance"] for line in lines}
 
     made = await product(admin, presets=[PRESET, {"price": "22.00", "value": "20.00"}])
     cheap, dear = made["presets"]
     sold = done(await issue(admin, made, variantId=cheap["id"]))
     assert sold["balance"] == "50.00"
-    assert await balances() == {"GIFT_CARDS": "50.00", "TENDER": "-45.00", "PROMOTION": "-5.00"}
+    assert await balances() == {"CARDS": "50.00", "TENDER": "-45.00", "PROMOTION": "-5.00"}
     done(await issue(admin, made, variantId=dear["id"]))
-    assert await balances() == {"GIFT_CARDS": "70.00", "TENDER": "-67.00", "PROMOTION": "-3.00"}
+    assert await balances() == {"CARDS": "70.00", "TENDER": "-67.00", "PROMOTION": "-3.00"}
     done(await issue(admin, made, variantId=cheap["id"], complimentary=True))
-    assert await balances() == {"GIFT_CARDS": "120.00", "TENDER": "-67.00", "PROMOTION": "-53.00"}
+    assert await balances() == {"CARDS": "120.00", "TENDER": "-67.00", "PROMOTION": "-53.00"}
     [bought, *_] = await movements(admin, giftcardId=sold["id"])
     half = done(await refund(admin, bought["id"], "25.00"))
     assert half["amount"] == "-25.00"
-    assert await balances() == {"GIFT_CARDS": "95.00", "TENDER": "-44.50", "PROMOTION": "-50.50"}
+    assert await balances() == {"CARDS": "95.00", "TENDER": "-44.50", "PROMOTION": "-50.50"}
     assert (await admin.run("{ ledgerCheck { isClean } }"))["ledgerCheck"]["isClean"] is True
