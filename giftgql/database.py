@@ -16,10 +16,7 @@ from typing import Any
 
 import asyncpg
 import structlog
-from sqlalchemy import (
-    event,
-    text,
-)
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine

@@ -164,8 +164,7 @@ class CodeTaken(Refusal):
 
 
 class MemberRequired(Refusal):
-    code = ErrorCode.MEMBER_REQUIRED
-    field = "memberId"
+    code, field = ErrorCode.MEMBER_REQUIRED, "memberId"
 
     def __init__(self) -> None:
         super().__init__("A personal code always belongs to a member; memberId is missing.")
@@ -180,8 +179,7 @@ class MemberNotFound(Refusal):
 
 
 class MemberMismatch(Refusal):
-    code = ErrorCode.MEMBER_MISMATCH
-    field = "memberId"
+    code, field = ErrorCode.MEMBER_MISMATCH, "memberId"
 
     def __init__(self) -> None:
         super().__init__("The card belongs to another member; a card's owner never changes.")
@@ -294,8 +292,7 @@ class AmbiguousCode(Refusal):
 
 
 class CodeExpired(Refusal):
-    code = ErrorCode.CODE_EXPIRED
-    field = "code"
+    code, field = ErrorCode.CODE_EXPIRED, "code"
 
     def __init__(self) -> None:
         super().__init__("The code itself has expired.")
@@ -372,8 +369,7 @@ class InvalidRange(Refusal):
 
 
 class PoolFrozen(Refusal):
-    code = ErrorCode.POOL_FROZEN
-    field = "id"
+    code, field = ErrorCode.POOL_FROZEN, "id"
 
     def __init__(self) -> None:
         super().__init__("The pool holds cards: of it only the name can be changed.")

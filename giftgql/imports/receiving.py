@@ -76,7 +76,7 @@ async def _begun(
             same = await tx.imports.in_progress(file.kind, facts["fingerprint"])
             if same is not None:
                 return same
-            if not await tx.imports.begin(file, {**facts, "modified_at": tx.now}):
+            if not await tx.imports.commence(file, {**facts, "modified_at": tx.now}):
                 raise _IsTaken
             await jobs.add(tx, JOB, import_id)
             return file

@@ -51,7 +51,7 @@ class ImportRepository:
         )
         return (await self.session.exec(query)).first()
 
-    async def begin(self, file: ImportFile, facts: Mapping[str, Any]) -> bool:
+    async def commence(self, file: ImportFile, facts: Mapping[str, Any]) -> bool:
         """Let a file be under way; False if the same is, which is the end of this transaction.
         Waits for who is just sending the same."""
         change = update(ImportFile).where(col(ImportFile.id) == file.id)
