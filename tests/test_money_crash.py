@@ -23,7 +23,7 @@ ROOT = str(Path(__file__).parent.parent)
 async def test_no_movement_is_lost_or_doubled_whatever_dies(
     kind: str, postgres: servers.PostgresServer
 ) -> None:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         report = await crash_loop.run(kind, BREAKS, seed=3, postgres=postgres)
     assert report.is_clean, str(report)
     assert report.breaks.total() == BREAKS
