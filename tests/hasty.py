@@ -24,5 +24,5 @@ if __name__ == "__main__":
             await asyncio.sleep(0.05)
         return await make(*arguments)
 
-    imports._batch = slowly
+    setattr(imports, "_batch", slowly)  # noqa: B010  mypy knows its type
     cli.main()
