@@ -86,7 +86,9 @@ class Loop:
         self._url = postgres.create() if postgres else ""
         self._settings = Settings(data_dir=folder, database_url=self._url, _env_file=None)
         root = str(Path(__file__).parent.parent)
-        self._environment = servers.environment(folder, self._url, PYTHONPATH=root)
+        # The server's own patience: with more it would wait for a PostgreSQL that is stopped.
+        own = {"GIFTGQL_LOCK_SECONDS": "3", "GIFTGQL_STATEMENT_SECONDS": "5"}
+        self._environment = servers.environment(folder, self._url, PYTHONPATH=root, **own)
         self._left = breaks
         self._random = Random(seed)
         self._steady = asyncio.Lock()
