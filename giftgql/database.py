@@ -26,12 +26,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from giftgql.errors import Unavailable
 from giftgql.rows import READS
 from giftgql.settings import Settings
-from giftgql.sqlite import FileLock, OneHopConnection, SteppingConnection
+from giftgql.sqlite import IN_BULK, FileLock, OneHopConnection, SteppingConnection
 
 log = structlog.get_logger("giftgql.database")
-
-IN_BULK = ("cache_size=-65536", "wal_autocheckpoint=16000")
-"""For a million cards: 64 MB of pages, and a log of as many before SQLite writes it back."""
 
 SNAPSHOTS = 2
 """How many snapshots a process reads at once: reports must not starve the tills."""

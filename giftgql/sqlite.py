@@ -13,6 +13,10 @@ import aiosqlite
 
 from giftgql.errors import Unavailable
 
+IN_BULK = ("cache_size=-65536", "wal_autocheckpoint=16000")
+"""Of the writer, for a million cards: 64 MB of pages, and a log of as many before SQLite writes it
+back, since the pages of an index come again and again."""
+
 
 class FileLock:
     """An exclusive `flock` on a file of its own, held by a process; the kernel ends it."""
