@@ -4,8 +4,10 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from datetime import datetime
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 imports = typer.Typer(help="Import pools and cards from CSV.", no_args_is_help=True)
 exports = typer.Typer(help="Export cards and codes as CSV.", no_args_is_help=True)
+
+Member = TypeVar("Member", bound=Enum)
 
 READ = 1 << 17
 REDRAW_SECONDS = 0.2
@@ -197,10 +201,8 @@ def export_cards(
     from giftgql.exports import service
     from giftgql.permissions import THE_OPERATOR
 
-    if status is not None and status not in CardStatus.__members__:
-        fail(f"--status must be one of {', '.join(CardStatus)}.")
     criteria = Criteria(
-        status=CardStatus[status] if status else None,
+        status=_member(CardStatus, status, "--status"),
         member_id=member_id,
         product_id=product_id,
         pool_id=pool_id,
@@ -211,6 +213,44 @@ def export_cards(
         await _write(await service.card_list(store, THE_OPERATOR, criteria), out)
 
     with_store(work)
+
+
+@exports.command("transactions")
+def export_transactions(
+    first: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="From this day on.")
+    ] = None,
+    last: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="To the end of this day.")
+    ] = None,
+    trans_type: Annotated[str | None, typer.Option(help="Only of this type.")] = None,
+    source_id: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
+    card_id: Annotated[int | None, typer.Option(help="Only of this card.")] = None,
+    out: Out = None,
+) -> None:
+    """Export transactions, declined ones too."""
+    from giftgql.exports import service
+    from giftgql.ledger.models import MovementType
+    from giftgql.movements.criteria import Criteria
+    from giftgql.permissions import THE_OPERATOR
+
+    criteria = Criteria(
+        type=_member(MovementType, trans_type, "--trans-type"),
+        source_id=source_id,
+        card_ids=None if card_id is None else [card_id],
+    )
+    days = {"first": first and first.date(), "last": last and last.date()}
+
+    async def work(store: "Store") -> None:
+        await _write(await service.transaction_list(store, THE_OPERATOR, criteria, **days), out)
+
+    with_store(work)
+
+
+def _member(members: type[Member], name: str | None, option: str) -> Member | None:
+    if name is not None and name not in members.__members__:
+        fail(f"{option} must be one of {', '.join(members.__members__)}.")
+    return members[name] if name else None
 
 
 async def _write(table: "Table", out: Path | None) -> None:

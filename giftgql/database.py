@@ -85,7 +85,7 @@ class Database:
             async with asyncio.timeout(self._patience):
                 await self._snapshots_free.acquire()
         except TimeoutError:
-            raise Unavailable("Other reports are running.", retry_after=10) from None
+            raise Unavailable("Other reports or exports are running.", retry_after=10) from None
         limit = asyncio.timeout(seconds)
         try:
             async with limit, translated(), self._snapshot(seconds) as session:
@@ -94,7 +94,7 @@ class Database:
             if not limit.expired():
                 raise
             raise Unavailable(
-                f"The report was not done within {seconds:g} s (GIFTGQL_REPORT_SECONDS).",
+                f"It was not done within {seconds:g} s (GIFTGQL_REPORT_SECONDS).",
                 retry_after=60,
             ) from None
         finally:

@@ -105,7 +105,7 @@ class Settings(BaseSettings):
     lock_seconds: Seconds = Field(3, description="Longest wait for a lock or a free connection.")
     statement_seconds: Seconds = Field(5, description="Longest run of one statement (PostgreSQL).")
     report_seconds: Seconds = Field(
-        300, description="Longest time that a report or a check of the books may take."
+        300, description="Longest time that a report, export or check of the books may take."
     )
     body_seconds: Seconds = Field(10, description="Longest time a request's body may take to come.")
     shutdown_seconds: Seconds = Field(30, description="Time to finish requests when stopping.")

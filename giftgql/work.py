@@ -25,7 +25,7 @@ from giftgql.tries import service as tries
 SWEEP = "sweep"
 
 LOOK_AGAIN = 0.2
-"""Seconds until somebody else's job is looked at again."""
+"""Seconds until a job that failed, or is somebody else's, is looked at again."""
 
 Batch = Callable[[Transaction], Awaitable[int]]
 
@@ -97,5 +97,6 @@ async def see_done(store: Store, kind: str, subject_id: int = 0) -> None:
             job = await jobs.latest(reading, kind, subject_id)
         if job is None or job.state is not JobState.QUEUED:
             return
-        if not await lane.do_of(kind, subject_id):
+        is_put_off = job.attempts > 0 and job.run_at > reading.now
+        if is_put_off or not await lane.do_of(kind, subject_id):
             await asyncio.sleep(LOOK_AGAIN)

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import structlog
 from sqlalchemy import event
+from typer.testing import CliRunner
 
-from giftgql import pins
+from giftgql import cli, log, pins
 from giftgql.permissions import Channel, Permission
 from giftgql.settings import Settings
 from giftgql.startup import open_store
@@ -108,6 +109,25 @@ def settings(
     url = databases.take()
     yield Settings(data_dir=tmp_path, database_url=url, **PATIENT, _env_file=None)
     databases.give_back(url)
+
+
+RunCommand = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def command(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RunCommand:
+    """Run `giftgql …` in the folder of this test: its exit code, and what it said."""
+    monkeypatch.setenv("GIFTGQL_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("GIFTGQL_DATABASE_URL", settings.database_url)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(log, "configure", lambda *_, **__: None)  # it would stay
+
+    def run(*arguments: str, given: bytes | None = None) -> tuple[int, str]:
+        done = CliRunner().invoke(cli.app, arguments, input=given)
+        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+        return done.exit_code, done.output
+
+    return run
 
 
 @pytest.fixture

@@ -13,7 +13,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 CHANGED = ("giftgql/ledger/decide.py", "giftgql/ledger/books.py")
-TESTS = ("test_decide", "test_decide_ends", "test_decide_refunds", "test_decide_properties")
+TESTS = (
+    *("test_decide", "test_decide_ends", "test_decide_facts", "test_decide_prices"),
+    *("test_decide_refunds", "test_decide_properties"),
+)
 CONFIG = f"""[mutmut]
 source_paths=giftgql
 only_mutate={" ".join(f"{chr(10)}    {each}" for each in CHANGED)}

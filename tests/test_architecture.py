@@ -49,6 +49,7 @@ NOUNS = {
     ("imports", "cells"): 4,
     ("imports", "card_rows"): 5,
     ("imports", "pool_rows"): 5,
+    ("exports", "pages"): 1,
     ("reports", "rules"): 1,
     ("reports", "movement_checks"): 2,
     ("reports", "checks"): 3,

@@ -62,7 +62,8 @@ def zipped(name: str) -> bytes:
         (b"Number,Pin,\n", "has no name for column 3"),
         ("Number,Größe\u202e\n".encode(), 'unknown column "Größe?"'),
         (b"Number," + b"x" * 1_000 + b"\n", 'unknown column "' + "x" * 40 + '..."'),
-    ],    ids=lambda value: value if isinstance(value, str) else "file",
+    ],
+    ids=lambda value: value if isinstance(value, str) else "file",
 )
 def test_a_file_that_is_no_such_csv_is_refused_with_the_reason(content: bytes, why: str) -> None:
     assert why in refusal(content)

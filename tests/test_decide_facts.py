@@ -1,5 +1,6 @@
 """The rules of money one by one: from when on, for how long, with what and how often."""
 
+from copy import copy
 from datetime import datetime
 from typing import Any
 
@@ -337,7 +338,7 @@ def test_only_uses_are_counted_and_limited(order: Order) -> None:
 def test_what_is_given_up_or_wholly_given_back_was_no_use(
     earlier: Past, order: Order, uses: int
 ) -> None:
-    assert uses_after(funds(uses=5, held=100), order, earlier=[earlier]) == uses
+    assert uses_after(funds(uses=5, held=100), order, earlier=[copy(earlier)]) == uses
 
 
 def test_a_hold_whose_time_is_up_gives_its_use_back() -> None:

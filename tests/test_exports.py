@@ -3,17 +3,21 @@
 import asyncio
 import csv
 import io
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from giftgql import work
+from giftgql.cards.criteria import Criteria
+from giftgql.errors import Unavailable
 from giftgql.exports import service as exports
+from giftgql.movements.criteria import Criteria as Movements
 from giftgql.permissions import THE_OPERATOR, Channel, Permission
 from giftgql.store import Store
 from tests.client import Client
-from tests.conftest import MakeClient, SetClock
+from tests.conftest import MakeClient, RunCommand, SetClock
 from tests.factories import code_of, done, funded, member, member_token, spend, trans
 from tests.stock import campaign, cards, generated, remove
 
@@ -205,6 +209,55 @@ async def test_transactions_are_exported_by_filter(
     assert (await get(none, "transactions.csv")).status_code == 403
 
 
+async def test_a_list_is_of_one_moment(
+    admin: Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "PAGE", 1)
+    made = [await funded(admin, "10.00") for _ in range(3)]
+    of_cards = await exports.card_list(store, THE_OPERATOR, Criteria())
+    of_money = await exports.transaction_list(store, THE_OPERATOR, Movements())
+    begun = [await anext(of_cards.pages), await anext(of_money.pages)]
+    await spend(admin, made[-1], "-4.00")
+    await funded(admin, "1.00")
+    balances = [
+        row[3] for page in [begun[0], *[page async for page in of_cards.pages]] for row in page
+    ]
+    amounts = [
+        row[4] for page in [begun[1], *[page async for page in of_money.pages]] for row in page
+    ]
+    assert [str(each) for each in balances] == [str(each) for each in amounts] == ["10.00"] * 3
+    later = rows(await get(admin, "cards.csv"))
+    assert [each["Balance"] for each in later] == ["10.00", "10.00", "6.00", "1.00"]
+
+
+async def test_an_export_has_a_time_limit_of_its_own(
+    admin: Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "PAGE", 1)
+    made = await generated(store, admin, **PRINTED)
+    monkeypatch.setattr(
+        store, "settings", store.settings.model_copy(update={"report_seconds": 0.3})
+    )
+    table = await exports.campaign_codes(store, THE_OPERATOR, int(made["id"]), with_pins=True)
+    await anext(table.pages)
+    await asyncio.sleep(0.5)  # whoever takes them is slow
+    with pytest.raises(Unavailable, match="GIFTGQL_REPORT_SECONDS"):
+        [_ async for _ in table.pages]
+    monkeypatch.undo()
+    assert len(rows(await get(admin, f"campaigns/{made['id']}.csv", pins="true"))) == 5
+
+
+async def test_an_export_that_cannot_begin_is_refused(
+    admin: Client, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store.database, "_patience", 0.05)
+    async with store.snapshot(), store.snapshot():
+        refused = await get(admin, "transactions.csv")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+    assert refused.json()["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
+    assert rows(await get(admin, "transactions.csv")) == []
+
+
 async def test_a_filter_that_is_none_is_refused(admin: Client, store: Store) -> None:
     for path, given in (
         ("cards.csv", {"state": "BLOCKED"}),
@@ -243,3 +296,42 @@ async def test_a_campaigns_codes_never_begin_like_a_formula(admin: Client, store
     await work.do_all(store)
     [found] = rows(await get(admin, f"campaigns/{made['id']}.csv"))
     assert found["Code"].endswith(",\"'=1")
+
+
+async def test_the_commands_export_what_the_server_does(
+    admin: Client, store: Store, clock: SetClock, command: RunCommand, tmp_path: Path
+) -> None:
+    async def run(*arguments: str) -> list[dict[str, str]]:
+        code, said = await asyncio.to_thread(command, "export", *arguments)
+        assert code == 0, said
+        return list(csv.DictReader(io.StringIO(said)))
+
+    made = await generated(store, admin, **PRINTED)
+    card = await funded(admin, "9.00")
+    clock.forward(days=1)
+    await spend(admin, card, "-2.00", sourceId="T1")
+    for arguments, path, query in (
+        (["campaign", made["id"]], f"campaigns/{made['id']}.csv", {}),
+        (["cards"], "cards.csv", {}),
+        (["cards", "--status", "ACTIVATED"], "cards.csv", {"status": "ACTIVATED"}),
+        (["cards", "--campaign-id", made["id"]], "cards.csv", {"campaignId": made["id"]}),
+        (["transactions"], "transactions.csv", {}),
+        (["transactions", "--trans-type", "USE"], "transactions.csv", {"transType": "USE"}),
+        (["transactions", "--from", "2026-11-22"], "transactions.csv", {"from": "2026-11-22"}),
+        (["transactions", "--to", "2026-11-21"], "transactions.csv", {"to": "2026-11-21"}),
+        (["transactions", "--source-id", "T2"], "transactions.csv", {"sourceId": "T2"}),
+        (["transactions", "--card-id", card["id"]], "transactions.csv", {"cardId": card["id"]}),
+    ):
+        assert await run(*arguments) == rows(await get(admin, path, **query)), arguments
+    assert await run("campaign", made["id"], "--pins", "--out", "pins.csv") == []
+    pins = csv.DictReader(io.StringIO((tmp_path / "pins.csv").read_text()))
+    assert [len(each["Pin"]) for each in pins] == [6] * 5
+    assert await many_pins(store) == (0, 0)
+    for refused, why in (
+        (["cards", "--status", "activated"], "--status must be one of "),
+        (["transactions", "--trans-type", "GIFT"], "--trans-type must be one of "),
+        (["campaign", made["id"], "--pins"], "given out once"),
+        (["cards", "--out", "pins.csv"], "File exists (pins.csv)"),
+    ):
+        code, said = await asyncio.to_thread(command, "export", *refused)
+        assert (code, why in said) == (1, True), said

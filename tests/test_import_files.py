@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from starlette.types import Message
-from typer.testing import CliRunner
 
-from giftgql import cli, log, work
+from giftgql import work
 from giftgql.imports.models import ImportChunk, ImportFile
 from giftgql.permissions import Permission
 from giftgql.settings import Settings
 from giftgql.store import Store
 from tests import factories, importing
 from tests.client import Client, Server
-from tests.conftest import MakeClient
+from tests.conftest import MakeClient, RunCommand
 from tests.importing import are_clean, counts, now, shown
 from tests.tables import Tables
 
@@ -285,48 +283,34 @@ async def test_a_bad_file_says_what_is_wrong_with_it_and_a_good_row_lands_from_a
     await are_clean(store)
 
 
-@pytest.fixture
-def command(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Run `giftgql import …`; its exit code and what it said."""
-    monkeypatch.setenv("GIFTGQL_DATA_DIR", str(settings.data_dir))
-    monkeypatch.setenv("GIFTGQL_DATABASE_URL", settings.database_url)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(log, "configure", lambda *_, **__: None)  # it would stay
-
-    def run(*arguments: str, given: bytes | None = None) -> tuple[int, str]:
-        done = CliRunner().invoke(cli.app, ["import", *arguments], input=given)
-        assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-        return done.exit_code, done.output
-
-    return run
-
-
-def test_the_command_says_what_became_of_a_file(command: Any, tmp_path: Path) -> None:
+def test_the_command_says_what_became_of_a_file(command: RunCommand, tmp_path: Path) -> None:
     def file(content: str | bytes, name: str = "file.csv") -> str:
         whole = content.encode() if isinstance(content, str) else content
         (tmp_path / name).write_bytes(whole)
         return name
 
-    code, said = command("pools", file("Name,SystemName,FaceValue\nBoxes,boxes,50\n"))
+    code, said = command("import", "pools", file("Name,SystemName,FaceValue\nBoxes,boxes,50\n"))
     assert (code, said) == (0, "1 imported, 0 unchanged, 0 failed.\n")
     bad = "Number,PoolSystemName,Status,ExpiresOn\nAAA1,boxes,,\nAAA2,boxes,CanBeUsed,2020-01-01\n"
-    code, said = command("cards", "--dry-run", file(bad))
+    code, said = command("import", "cards", "--dry-run", file(bad))
     assert (code, said.splitlines()[-1]) == (*(1, "1 would be imported, 0 unchanged, 1 failed."),)
     assert said.startswith("line 3, ExpiresOn: ")
-    code, said = command("cards", file(bad), "--failures", "bad.csv")
+    code, said = command("import", "cards", file(bad), "--failures", "bad.csv")
     assert (code, said) == (1, "1 imported, 0 unchanged, 1 failed.\n")
     assert '"AAA2","boxes","CanBeUsed","2020-01-01"' in (tmp_path / "bad.csv").read_text()
-    code, said = command("cards", "-", given=bad.encode())
+    code, said = command("import", "cards", "-", given=bad.encode())
     assert (code, said.splitlines()[0]) == (1, "0 imported, 1 unchanged, 1 failed.")
     for what, (content, reason) in WHOLE.items():
         name = file(content)
         for more in ((), ("--dry-run",), ("--failures", f"{what}.csv")):
-            code, said = command("cards", name, *more)
+            code, said = command("import", "cards", name, *more)
             assert (code, reason in said) == (1, True), (what, more, said)
     assert not list(tmp_path.glob("*gzip.csv"))
 
 
-def test_the_command_writes_over_no_file_and_reads_no_folder(command: Any, tmp_path: Path) -> None:
+def test_the_command_writes_over_no_file_and_reads_no_folder(
+    command: RunCommand, tmp_path: Path
+) -> None:
     (tmp_path / "cards.csv").write_text(CARDS)
     (tmp_path / "there.csv").write_text("mine")
     for arguments, reason in (
@@ -336,7 +320,7 @@ def test_the_command_writes_over_no_file_and_reads_no_folder(command: Any, tmp_p
         (("cards", "cards.csv", "--failures", "gone/x.csv"), "There is no folder gone."),
         (("cards", "cards.csv", "--failures", "."), "exists"),
     ):
-        code, said = command(*arguments)
+        code, said = command("import", *arguments)
         assert code == 1, arguments
         assert reason in said, (arguments, said)
         assert "imported" not in said, "it is refused before anything is done"

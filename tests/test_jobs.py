@@ -156,6 +156,32 @@ async def test_a_job_that_fails_is_tried_later_each_time_and_then_given_up(
     assert (await job(store, 7)).attempts == 0, "it can be added anew"
 
 
+async def test_whoever_sees_a_job_to_its_end_waits_where_it_fails(
+    store: Store, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = list[float]()
+    begun = clock.now
+
+    async def step(store: Store, lease: Lease) -> bool:
+        tried.append((store.now - begun).total_seconds())
+        if len(tried) < 3:
+            raise ValueError
+        return False
+
+    monkeypatch.setattr(work, "WORKS", {KIND: Work(step)})
+    monkeypatch.setattr(work, "LOOK_AGAIN", 0)
+    await add(store, 7)
+    seeing = asyncio.create_task(work.see_done(store, KIND, 7))
+    while not seeing.done():
+        await asyncio.sleep(0.02)
+        clock.forward(seconds=0.5)
+    await seeing
+    assert len(tried) == 3
+    assert tried[1] >= 2
+    assert tried[2] >= tried[1] + 4
+    assert (await job(store, 7)).state is JobState.DONE
+
+
 async def test_pieces_that_are_done_forgive_earlier_failures(store: Store, clock: SetClock) -> None:
     calls = list[int]()
 

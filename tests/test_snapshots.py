@@ -96,7 +96,7 @@ async def test_reports_leave_readers_to_the_tills(settings: Settings) -> None:
             async with store.read() as reading:
                 assert await reading.cards.get(1) is None
         assert seen
-        with pytest.raises(Unavailable, match="Other reports are running"):
+        with pytest.raises(Unavailable, match="Other reports or exports are running"):
             await asyncio.wait_for(enter(store), 10)
     assert database.SNAPSHOTS == 2
     await enter(store)

@@ -28,16 +28,13 @@ from giftgql.ledger.models import MovementType
 from giftgql.movements.criteria import Criteria as TransCriteria
 from giftgql.permissions import Caller, Permission
 from giftgql.spreadsheets import Table, csv_bytes
-from giftgql.store import Reading, Store
+from giftgql.store import Store
 from giftgql.values import text
 
 log = structlog.get_logger("giftgql.files")
 
 TAKEN = ("text/csv", "text/plain", "application/csv", "application/octet-stream")
 """What a file to be imported may call itself."""
-
-FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9999, 12, 30)
-"""Nothing happens before or after; days beyond have no moment in every time zone."""
 
 _KINDS = {kind.value.lower(): kind for kind in ImportKind}
 
@@ -124,7 +121,7 @@ async def failures(request: Request, caller: Caller) -> Response:
     """`GET /imports/{id}/failures.csv`: the rows that were not imported, to be corrected."""
     caller.require(Permission.MANAGE_POOLS)
     store: Store = request.app.state.store
-    return _download(await imports.failure_export(store, _id(request, "import")))
+    return await _download(await imports.failure_export(store, _id(request, "import")))
 
 
 # Exports
@@ -136,7 +133,7 @@ async def export_campaign(request: Request, caller: Caller) -> Response:
     with_pins = _is_asked(_asked(request, "pins"), "pins")
     store: Store = request.app.state.store
     wanted = _id(request, "campaign")
-    return _download(await exports.campaign_codes(store, caller, wanted, with_pins=with_pins))
+    return await _download(await exports.campaign_codes(store, caller, wanted, with_pins=with_pins))
 
 
 @for_callers
@@ -150,7 +147,7 @@ async def export_cards(request: Request, caller: Caller) -> Response:
         pool_id=_number(asked, "poolId"),
         campaign_id=_number(asked, "campaignId"),
     )
-    return _download(await exports.card_list(request.app.state.store, caller, criteria))
+    return await _download(await exports.card_list(request.app.state.store, caller, criteria))
 
 
 @for_callers
@@ -158,23 +155,29 @@ async def export_transactions(request: Request, caller: Caller) -> Response:
     """`GET /exports/transactions.csv?from=…&to=…&transType=…&sourceId=…&cardId=…`: days."""
     store: Store = request.app.state.store
     asked = _asked(request, "from", "to", "transType", "sourceId", "cardId")
-    first, last = _day(asked, "from"), _day(asked, "to")
     card_id = _number(asked, "cardId")
-    calendar = Reading(store, caller, store.now)
     criteria = TransCriteria(
         type=_member(MovementType, asked, "transType"),
         source_id=_text(asked, "sourceId"),
         card_ids=None if card_id is None else [card_id],
-        begins=None if first is None else calendar.start_of(max(first, FIRST_DAY)),
-        ends=None if last is None else calendar.end_of(min(last, LAST_DAY)),
     )
-    return _download(await exports.transaction_list(store, caller, criteria))
+    first, last = _day(asked, "from"), _day(asked, "to")
+    return await _download(
+        await exports.transaction_list(store, caller, criteria, first=first, last=last)
+    )
 
 
-def _download(table: Table) -> Response:
+async def _download(table: Table) -> Response:
+    """The table as a file. What refuses it before its first page is still answered as such."""
+    pages = table.pages
+    try:
+        begin = await anext(pages)
+    except StopAsyncIteration:
+        begin = ()
+
     async def content() -> AsyncIterator[bytes]:
-        yield csv_bytes([table.head])
-        async with aclosing(table.pages) as pages:
+        async with aclosing(pages):
+            yield csv_bytes([table.head, *begin])
             async for rows in pages:
                 yield csv_bytes(rows)
 

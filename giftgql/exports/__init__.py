@@ -1,6 +1,7 @@
 """Exports: cards, transactions and campaigns' codes as CSV, for printers, mailings, spreadsheets.
 
-- They are read in short pages while tills go on: what changes meanwhile is in one page or another.
+- Each is read in short pages in one snapshot of the database, with its own time limit, while tills
+  go on.
 - Who takes codes needs `ExportGiftCardCodes`; without it they are masked. Each export is in the
   audit trail before its first byte is sent.
 - The PINs of a campaign are given out by one export: when that has come to its end, they are

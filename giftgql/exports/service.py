@@ -15,9 +15,11 @@ from giftgql.campaigns.models import Campaign
 from giftgql.cards import service as cards
 from giftgql.cards import stock
 from giftgql.cards.criteria import Criteria as CardCriteria
+from giftgql.cards.stock import PrintedCode
 from giftgql.cards.views import CardView
 from giftgql.codes import CodeType
 from giftgql.errors import Conflict, Unavailable
+from giftgql.exports.pages import in_snapshot
 from giftgql.jobs import service as jobs
 from giftgql.jobs.service import Lease, LeaseLost
 from giftgql.money import Money
@@ -26,9 +28,12 @@ from giftgql.movements.criteria import Criteria as TransCriteria
 from giftgql.movements.service import Trans
 from giftgql.permissions import Caller, Permission
 from giftgql.spreadsheets import Table, safe
-from giftgql.store import Store
+from giftgql.store import Reading, Store
 
 PAGE = 1_000
+
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(9999, 12, 30)
+"""Nothing happens before or after; days beyond have no moment in every time zone."""
 
 Pages = AsyncGenerator[Sequence[Sequence[object]], None]
 
@@ -72,16 +77,31 @@ async def card_list(store: Store, caller: Caller, criteria: CardCriteria) -> Tab
     caller.require(Permission.LIST_GIFT_CARDS)
     async with store.write(caller) as tx:
         await audit.record(tx, Event.CODES_EXPORTED, "cards", **_facts("cards", criteria))
-    return Table("cards", CARDS, _cards(store, caller, criteria))
+    is_clear = caller.may(Permission.EXPORT_GIFT_CARD_CODES)
+    pages = in_snapshot(store, caller, lambda reading: _cards(reading, criteria, is_clear=is_clear))
+    return Table("cards", CARDS, pages)
 
 
-async def transaction_list(store: Store, caller: Caller, criteria: TransCriteria) -> Table:
-    """Transactions by id."""
+async def transaction_list(
+    store: Store,
+    caller: Caller,
+    criteria: TransCriteria,
+    *,
+    first: date | None = None,
+    last: date | None = None,
+) -> Table:
+    """Transactions by id; those of the days from `first` to `last`, where they are given."""
     caller.require(Permission.LIST_GIFT_CARD_TRANS)
     async with store.write(caller) as tx:
+        criteria = replace(
+            criteria,
+            begins=None if first is None else tx.start_of(max(first, FIRST_DAY)),
+            ends=None if last is None else tx.end_of(min(last, LAST_DAY)),
+        )
         facts = _facts("transactions", criteria)
         await audit.record(tx, Event.CODES_EXPORTED, "transactions", **facts)
-    return Table("transactions", TRANSACTIONS, _transactions(store, caller, criteria))
+    pages = in_snapshot(store, caller, lambda reading: _transactions(reading, criteria))
+    return Table("transactions", TRANSACTIONS, pages)
 
 
 async def _lease_of_pins(tx: Any, campaign: Campaign) -> Lease:
@@ -116,38 +136,44 @@ async def _codes(store: Store, caller: Caller, campaign: Campaign, lease: Lease 
 async def _printed(store: Store, caller: Caller, campaign: Campaign, lease: Lease | None) -> Pages:
     assert campaign.id is not None
     value = Money(campaign.value, campaign.currency)
+    with_pins = lease is not None
     after = 0
-    while True:
-        async with store.read(caller) as reading:
-            found = await stock.codes_to_print(
-                reading,
-                campaign.id,
-                campaign.code_type,
-                after=after,
-                at_most=PAGE,
-                with_pins=lease is not None,
-            )
-        if not found:
-            break
-        after = found[-1].card_id
-        if lease is not None:
-            await _go_on(store, lease)
-        yield [
-            (
-                safe(each.code.clear),
-                *(() if lease is None else (each.pin or "",)),
-                value,
-                campaign.currency,
-                _day(campaign.starts_on),
-                _day(each.expires_on),
-                each.card_id,
-            )
-            for each in found
-        ]
+    pages = in_snapshot(
+        store, caller, lambda reading: _codes_to_print(reading, campaign, with_pins=with_pins)
+    )
+    async with aclosing(pages):
+        async for page in pages:
+            after = page[-1].card_id
+            if lease is not None:
+                await _go_on(store, lease)
+            yield [
+                (
+                    safe(each.code.clear),
+                    *((each.pin or "",) if with_pins else ()),
+                    value,
+                    campaign.currency,
+                    _day(campaign.starts_on),
+                    _day(each.expires_on),
+                    each.card_id,
+                )
+                for each in page
+            ]
     if lease is not None:
         async with store.write(caller) as tx:
             await stock.forget_printed_pins(tx, campaign.id, up_to=after)
             await jobs.finish(tx, lease)
+
+
+async def _codes_to_print(
+    reading: Reading, campaign: Campaign, *, with_pins: bool
+) -> AsyncGenerator[list[PrintedCode], None]:
+    assert campaign.id is not None
+    after = 0
+    while found := await stock.codes_to_print(
+        reading, campaign.id, campaign.code_type, after=after, at_most=PAGE, with_pins=with_pins
+    ):
+        after = found[-1].card_id
+        yield found
 
 
 async def _give_back(store: Store, lease: Lease) -> None:
@@ -164,31 +190,25 @@ async def _go_on(store: Store, lease: Lease) -> None:
         raise Conflict("pins", "The PINs are being given out to somebody else.") from None
 
 
-async def _cards(store: Store, caller: Caller, criteria: CardCriteria) -> Pages:
-    is_clear = caller.may(Permission.EXPORT_GIFT_CARD_CODES)
-    after = 0
-    while True:
-        async with store.read(caller) as reading:
-            wanted = replace(criteria, after_id=after)
-            page = await cards.page(reading, wanted, first=PAGE, skip=0)
+async def _cards(reading: Reading, criteria: CardCriteria, *, is_clear: bool) -> Pages:
+    after, has_more = 0, True
+    while has_more:
+        page = await cards.page(reading, replace(criteria, after_id=after), first=PAGE, skip=0)
         if page.rows:
             after = page.rows[-1].account.id
             yield [_card(view, is_clear=is_clear) for view in page.rows]
-        if not page.has_more:
-            return
+        has_more = page.has_more
 
 
-async def _transactions(store: Store, caller: Caller, criteria: TransCriteria) -> Pages:
-    after = 0
-    while True:
-        async with store.read(caller) as reading:
-            wanted = replace(criteria, after_id=after)
-            page = await movements.page(reading, wanted, first=PAGE, skip=0, since=None)
+async def _transactions(reading: Reading, criteria: TransCriteria) -> Pages:
+    after, has_more = 0, True
+    while has_more:
+        wanted = replace(criteria, after_id=after)
+        page = await movements.page(reading, wanted, first=PAGE, skip=0, since=None)
         if page.rows:
             after = page.rows[-1].id
             yield [_transaction(trans) for trans in page.rows]
-        if not page.has_more:
-            return
+        has_more = page.has_more
 
 
 def _card(view: CardView, *, is_clear: bool) -> Sequence[object]:
