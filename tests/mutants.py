@@ -61,16 +61,33 @@ EQUIVALENT = {
         "elif amount >= 0 and kind is not MovementType.EXPIRE and not is_refund:",
     ): "zero more of a lifetime total is no more",
     (
-        "count(source, MovementType.TRANSFER, -size)",
-        "count(None, MovementType.TRANSFER, -size)",
-    ): NO_COUNT,
-    ("count(source, MovementType.TRANSFER, -size)", "count(source, None, -size)"): NO_COUNT,
+        "if amount == 0 or amount * sign < 0 "
+        "or max(abs(amount), order.price or 0) > books.ceiling:",
+        "if amount == 0 or amount * sign < 0 "
+        "or max(abs(amount), order.price or 1) > books.ceiling:",
+    ): "the amount is at least 1",
     (
-        "count(target, MovementType.TRANSFER, size)",
-        "count(target, None, size)",
+        "rest = (promotion, funds.id) if price < size else (tender, promotion)",
+        "rest = (promotion, funds.id) if price <= size else (tender, promotion)",
+    ): "where they are equal there is no rest",
+    (
+        "debit, credit = (source, target) if amount > 0 else (target, source)",
+        "debit, credit = (source, target) if amount >= 0 else (target, source)",
+    ): NO_ZERO,
+    (
+        "count(books, target, MovementType.TRANSFER, size)",
+        "count(books, target, None, size)",
     ): "whatever is added counts alike, unless it is a USE or an EXPIRE",
-    ("count(funds, kind, taken)", "count(None, kind, taken)"): NO_COUNT,
-    ("count(funds, kind, taken)", "count(funds, None, taken)"): NO_COUNT,
+    **{
+        (f"count({', '.join(right)})", f"count({', '.join(changed)})"): NO_COUNT
+        for *right, places in (
+            ("books", "source", "MovementType.TRANSFER", "-size", (0, 1, 2)),
+            ("books", "funds", "kind", "taken", (0, 1, 2)),
+            ("books", "funds", "past.root or past.type", "signed", "is_refund=True", (0,)),
+        )
+        for place in places
+        for changed in [[*right[:place], "None", *right[place + 1 :]]]
+    },
     (
         "there = Order(account_id=target.id, by=order.by._replace(code_id=None), id=order.twin_id)",
         "there = Order(account_id=None, by=order.by._replace(code_id=None), id=order.twin_id)",
