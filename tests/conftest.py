@@ -95,6 +95,25 @@ def databases(postgres: servers.PostgresServer, templates: Templates) -> Iterato
     databases.close()
 
 
+OF_THE_DATABASE = frozenset(
+    {"test_concurrency", "test_jobs", "test_migrations", "test_snapshots", "test_startup"}
+)
+"""Whose runs on PostgreSQL run code that no other test does."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is run on PostgreSQL as it is on SQLite: coverage, which makes tests twice as slow,
+    is measured without it."""
+    for item in items:
+        given = (
+            item.callspec.params
+            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+            else {}
+        )
+        if given.get("settings") == "postgresql" and item.path.stem not in OF_THE_DATABASE:
+            item.add_marker("again")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def settings(
     request: pytest.FixtureRequest, tmp_path: Path, templates: Templates
