@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -31,6 +32,12 @@ ADD = """mutation ($code: String) { giftcardAdd(giftcard: {physicalCode: $code})
   id codes { codeType code expiresOn }
 } }"""
 
+CARDS_WITH_PIN = 50
+PIN = "4711"
+BALANCE = f"""query ($code: String!) {{ giftcardBalance(code: $code, pin: "{PIN}") {{
+  balance
+}} }}"""
+
 _starts = count(1_000_000_000, 10_000_000)
 
 
@@ -44,6 +51,8 @@ def measure(server: servers.Server, what: str, connections: int, seconds: float)
     }
     if what == "look-up":
         order |= {"body": _with_code(LOOK_UP), "modulo": CARDS, "wanted": '"BENCH'}
+    elif what == "pin":
+        order |= {"body": _with_code(BALANCE, "PIN{n}"), "modulo": CARDS_WITH_PIN}
     elif what == "add":
         order |= {"body": _with_code(ADD), "start": next(_starts), "wanted": '"BENCH'}
     done = subprocess.run(
@@ -59,27 +68,18 @@ def measure(server: servers.Server, what: str, connections: int, seconds: float)
     return Figures(**json.loads(done.stdout))
 
 
-def fill(server: servers.Server) -> None:
-    """Add the cards that look-ups look for."""
-    order = {
-        "port": server.port,
-        "token": server.development_key,
-        "connections": 1,
-        "seconds": 0.0,
-        "body": _with_code(ADD),
-    }
-    aliases = 10
-    for start in range(0, CARDS, aliases):
+def fill(server: servers.Server, cards: int, facts: str) -> None:
+    """Add cards, ten in a request; `facts` of each, with its number for `{n}`."""
+    for start in range(0, cards, 10):
         adds = " ".join(
-            f'a{n}: giftcardAdd(giftcard: {{physicalCode: "BENCH{n}"}}) {{ id }}'
-            for n in range(start, start + aliases)
+            f"a{n}: giftcardAdd(giftcard: {{{facts.format(n=n)}}}) {{ id }}"
+            for n in range(start, start + 10)
         )
-        order["body"] = json.dumps({"query": f"mutation {{ {adds} }}"})
-        _post(server, str(order["body"]))
+        _post(server, json.dumps({"query": f"mutation {{ {adds} }}"}))
 
 
 def report(name: str, server: servers.Server, rounds: int, seconds: float) -> None:
-    fill(server)
+    fill(server, CARDS, 'physicalCode: "BENCH{n}"')
     print(f"\n{name}")
     print("| connections | request | per second | p50 ms | p99 ms | cost of one, trivial = 1 |")
     print("|---|---|---|---|---|---|")
@@ -102,8 +102,33 @@ def report(name: str, server: servers.Server, rounds: int, seconds: float) -> No
             )
 
 
-def _with_code(query: str) -> str:
-    return json.dumps({"query": query, "variables": {"code": "BENCH{n}"}})
+def report_flood(server: servers.Server, rounds: int, seconds: float) -> None:
+    """How look-ups fare while PINs are checked, each by Argon2id, as many as are taken."""
+    fill(server, CARDS_WITH_PIN, f'physicalCode: "PIN{{n}}", physicalPin: "{PIN}"')
+    print(
+        "\n| look-ups at 16 connections | per second | p50 ms | p99 ms | PINs checked per second |"
+    )
+    print("|---|---|---|---|---|")
+    alone = [measure(server, "look-up", 16, seconds) for _ in range(rounds)]
+    with ThreadPoolExecutor() as threads:
+        pairs = []
+        for _ in range(rounds):
+            flood = threads.submit(measure, server, "pin", 16, seconds)
+            pairs.append((measure(server, "look-up", 16, seconds), flood.result()))
+    during, checks = zip(*pairs, strict=True)
+    for name, figures, checked in (
+        ("alone", alone, 0.0),
+        ("with 16 more that check PINs", during, median(each.per_second for each in checks)),
+    ):
+        rate, p50, p99 = (
+            median(getattr(each, figure) for each in figures)
+            for figure in ("per_second", "p50", "p99")
+        )
+        print(f"| {name} | {rate:,.0f} | {p50:.2f} | {p99:.2f} | {checked:.0f} |", flush=True)
+
+
+def _with_code(query: str, code: str = "BENCH{n}") -> str:
+    return json.dumps({"query": query, "variables": {"code": code}})
 
 
 def _post(server: servers.Server, body: str) -> None:
@@ -140,8 +165,10 @@ def main() -> None:
     rounds, seconds = (1, 0.5) if arguments.short else (3, 3.0)
     with _server() as server:
         report("SQLite", server, rounds, seconds)
+        report_flood(server, rounds, seconds)
     with servers.postgres() as postgres, _server(postgres.create()) as server:
         report("PostgreSQL", server, rounds, seconds)
+        report_flood(server, rounds, seconds)
     bench_money.run(rounds, seconds, movements=arguments.movements)
     bench_bulk.run(20_000 if arguments.short else arguments.cards)
 

@@ -96,7 +96,8 @@ def databases(postgres: servers.PostgresServer, templates: Templates) -> Iterato
 
 
 OF_THE_DATABASE = frozenset(
-    {"test_concurrency", "test_jobs", "test_migrations", "test_snapshots", "test_startup"}
+    {"test_concurrency", "test_jobs", "test_migrations", "test_money_faults", "test_snapshots"}
+    | {"test_startup", "test_upgrade"}
 )
 """Whose runs on PostgreSQL run code that no other test does."""
 
@@ -105,12 +106,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is run on PostgreSQL as it is on SQLite: coverage, which makes tests twice as slow,
     is measured without it."""
     for item in items:
-        given = (
-            item.callspec.params
-            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-            else {}
-        )
-        if given.get("settings") == "postgresql" and item.path.stem not in OF_THE_DATABASE:
+        given = getattr(item, "callspec", None)
+        if given is None or item.path.stem in OF_THE_DATABASE:
+            continue
+        if "postgresql" in given.params.values():
             item.add_marker("again")
 
 

@@ -83,6 +83,11 @@ class Tills:
         self._awaited.append((len(self.acknowledged) + number, enough))
         await enough.wait()
 
+    def wait_no_more(self) -> None:
+        """End every wait for answers."""
+        for _, enough in self._awaited:
+            enough.set()
+
     async def replay(self, wishes: Sequence[Wish]) -> list[str]:
         """Ask for what was done once more; returns which answers were not the first ones."""
         different = list[str]()

@@ -102,14 +102,14 @@ class Loop:
         self._tills.urls = [None] * slots
         working = asyncio.create_task(self._tills.work())
         breaking = [asyncio.create_task(self._break_server(slot)) for slot in range(slots)]
-        if self._postgres:
-            breaking.append(asyncio.create_task(self._break_postgres()))
+        beside = asyncio.create_task(self._break_postgres())
         try:
             await asyncio.gather(*breaking)
+            self._tills.wait_no_more()  # no server is up that could answer
+            await beside
             await self._finish(working)
         finally:
-            working.cancel()
-            for each in breaking:
+            for each in (working, *breaking, beside):
                 each.cancel()
         await self._check()
         self._report.seconds = time.monotonic() - began
@@ -159,10 +159,12 @@ class Loop:
             self._report.breaks[how] += 1
 
     async def _break_postgres(self) -> None:
-        for how in cycle([BACKENDS, POSTGRES, BACKENDS]):
+        ways = cycle([BACKENDS, POSTGRES, BACKENDS])
+        while self._postgres and self._left > 0:
+            await self._tills.answers(self._random.randint(1, 60))
             if not self._take():
                 break
-            await self._tills.answers(self._random.randint(1, 60))
+            how = next(ways)
             async with self._steady:
                 await (self._terminate() if how == BACKENDS else self._stop_postgres())
             self._report.breaks[how] += 1
