@@ -57,6 +57,17 @@ class Shop:
             await self.until_waiting(len(keys))
         return await asking
 
+    async def uses_at_last(self, card: dict[str, Any], keys: list[str]) -> Counter[str | None]:
+        """As `uses`, and what is unavailable is asked for again, as a till does."""
+        outcome = Counter[str | None]()
+        async with asyncio.timeout(servers.PATIENCE):
+            while keys:
+                answers = await asyncio.gather(*(self.use(card, key) for key in keys))
+                codes = dict(zip(keys, (answer.code for answer in answers), strict=True))
+                keys = [key for key, code in codes.items() if code == "UNAVAILABLE"]
+                outcome.update(code for code in codes.values() if code != "UNAVAILABLE")
+        return outcome
+
     @property
     def waiting(self) -> int:
         """How many orders have come as far as the ledger and are not answered."""

@@ -196,7 +196,7 @@ async def test_who_waits_for_too_long_is_refused_and_nothing_of_it_is_made(
             assert await shop.uses(card, wanted) == {"UNAVAILABLE": 30}
         await asyncio.sleep(0.3)
         assert await shop.made(wanted) == Counter()
-        assert await shop.uses(card, wanted) == {None: 30}
+        assert await shop.uses_at_last(card, wanted) == {None: 30}
         assert await shop.made(wanted) == once(wanted)
 
 
@@ -299,7 +299,7 @@ async def test_what_cannot_be_found_out_is_unavailable_and_the_key_tells_it_late
         way.block()
         assert (await asking)["UNAVAILABLE"] >= 9
         way.is_blocked = False
-        assert await shop.uses(card, wanted) == {None: 10}
+        assert await shop.uses_at_last(card, wanted) == {None: 10}
         assert await shop.made(wanted) == once(wanted)
         assert (await shop.tables.account(card["id"])).posted == 900
 
