@@ -26,6 +26,7 @@ from giftgql.jobs.repository import JobRepository
 from giftgql.ledger.repository import LedgerRepository
 from giftgql.members.repository import MemberRepository
 from giftgql.movements.repository import MovementRepository
+from giftgql.outbox.repository import OutboxRepository
 from giftgql.permissions import THE_SERVER, Caller
 from giftgql.pools.repository import PoolRepository
 from giftgql.products.repository import ProductRepository
@@ -150,6 +151,10 @@ class Reading:
     @cached_property
     def cards(self) -> CardRepository:
         return CardRepository(self.session)
+
+    @cached_property
+    def outbox(self) -> OutboxRepository:
+        return OutboxRepository(self.session)
 
     @cached_property
     def movements(self) -> MovementRepository:

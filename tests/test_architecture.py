@@ -13,7 +13,7 @@ PACKAGE = ROOT / "giftgql"
 
 FEATURES = (
     *("installation", "requests", "clients", "members", "audit", "tries", "jobs"),
-    *("ledger", "products", "pools", "campaigns", "cards", "standing", "movements"),
+    *("ledger", "products", "pools", "campaigns", "cards", "outbox", "standing", "movements"),
     *("issuing", "imports", "generation", "exports", "reports"),
 )
 """In their order: each may know those before it."""
@@ -35,6 +35,7 @@ NOUNS = {
     ("cards", "visibility"): 1,
     ("cards", "bulk"): 21,
     ("cards", "stock"): 22,
+    ("outbox", "mails"): 1,
     ("movements", "criteria"): 1,
     ("cards", "presented"): 12,
     ("cards", "views"): 11,
@@ -58,7 +59,7 @@ NOUNS = {
 
 TYPES = {
     *("models", "ledger.orders", "ledger.books", "products.expiration"),
-    *("cards.criteria", "cards.views", "cards.presented", "movements.criteria"),
+    *("cards.criteria", "cards.views", "cards.presented", "outbox.mails", "movements.criteria"),
 }
 """Where a feature keeps what later ones name; all else of it they do through its service."""
 
