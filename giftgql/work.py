@@ -18,6 +18,7 @@ from giftgql.jobs.models import JobState
 from giftgql.jobs.runner import Lane, Work, Works
 from giftgql.jobs.service import Lease
 from giftgql.ledger import service as ledger
+from giftgql.orders import service as orders
 from giftgql.startup import RESEAL
 from giftgql.store import Store, Transaction
 from giftgql.tries import service as tries
@@ -33,7 +34,7 @@ Batch = Callable[[Transaction], Awaitable[int]]
 async def sweep(store: Store, lease: Lease | None = None) -> bool:
     """End holds and expire funds whose time has come, and forget what is old, in short
     transactions, so that tills need not wait for it."""
-    for batch in (ledger.sweep, tries.forget_old, receiving.forget_unfinished):
+    for batch in (orders.end_overdue, ledger.sweep, tries.forget_old, receiving.forget_unfinished):
         while await _batch(store, lease, batch):
             pass
     return False

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "giftgql"
 FEATURES = (
     *("installation", "requests", "clients", "members", "audit", "tries", "jobs"),
     *("ledger", "products", "pools", "campaigns", "cards", "outbox", "standing", "movements"),
-    *("issuing", "imports", "generation", "exports", "reports"),
+    *("issuing", "orders", "imports", "generation", "exports", "reports"),
 )
 """In their order: each may know those before it."""
 
@@ -50,6 +50,18 @@ NOUNS = {
     ("imports", "cells"): 4,
     ("imports", "card_rows"): 5,
     ("imports", "pool_rows"): 5,
+    ("orders", "calculation"): 1,
+    ("orders", "asked"): 2,
+    ("orders", "refusals"): 1,
+    ("orders", "views"): 11,
+    ("orders", "pricing"): 12,
+    ("orders", "quoting"): 13,
+    ("orders", "mails"): 14,
+    ("orders", "settling"): 15,
+    ("orders", "refunds"): 21,
+    ("orders", "inputs"): LAYERS["inputs"],
+    ("orders", "commands"): 32,
+    ("orders", "shown"): 35,
     ("exports", "pages"): 1,
     ("reports", "rules"): 1,
     ("reports", "movement_checks"): 2,

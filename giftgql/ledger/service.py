@@ -10,6 +10,7 @@ from giftgql.ledger.models import Account, MovementType
 from giftgql.ledger.orders import (
     FACTS,
     SERVER,
+    About,
     Capture,
     Close,
     Extend,
@@ -325,10 +326,21 @@ async def why_not_captured(
     tx: Transaction, orders: Sequence[Capture]
 ) -> dict[int, ErrorCode | None]:
     """For each hold, by its id, why it cannot be captured now; its account gets locked."""
-    accounts = await lock_all(tx, {order.account_id for order in orders})
-    books = await _books(tx, accounts, orders)
-    end_timed_out(books)
+    books = await _looked_at(tx, orders)
     return {order.movement_id: why_not_capture(books, order) for order in orders}
+
+
+async def are_open(tx: Transaction, orders: Sequence[About]) -> dict[int, bool]:
+    """For each hold, by its id, whether it stands; its account gets locked."""
+    books = await _looked_at(tx, orders)
+    return {each.movement_id: books.past[each.movement_id].ending is None for each in orders}
+
+
+async def _looked_at(tx: Transaction, orders: Sequence[About]) -> Books:
+    """Books in which all that these orders are about is as it is now, and nothing is written."""
+    books = await _books(tx, await lock_all(tx, {each.account_id for each in orders}), orders)
+    end_timed_out(books)
+    return books
 
 
 def is_expired_at(account: Account, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, column
@@ -6,6 +6,10 @@ from sqlmodel import Field, SQLModel
 
 from giftgql.columns import CHANGED_IN, BigId, UtcDateTime, enum_type
 from giftgql.errors import Described
+
+
+GIFT_CARD = "gift_card"
+"""The method of payments by gift card."""
 
 
 class OrderStatus(Described):
@@ -23,6 +27,11 @@ class PaymentStatus(Described):
     HELD = "HELD", "Reserved on a gift card until the order is paid."
     PAID = "PAID", "Taken."
     RELEASED = "RELEASED", "Given back before it was taken: the order ended, or the hold did."
+
+
+def _index_of(table: str, name: str) -> Index:
+    where = column(name).is_not(None)
+    return Index(f"ix_{table}_{name}", name, sqlite_where=where, postgresql_where=where)
 
 
 class Order(SQLModel, table=True):
@@ -74,8 +83,9 @@ class Order(SQLModel, table=True):
 
 
 class OrderLine(SQLModel, table=True):
-    """A line of an order. Of a gift card `value` is what comes on each piece, `price` what each
-    costs, and `delivery` who gets it from whom, when, with what words."""
+    """A line of an order. Of gift cards `value` is what comes on each, `price` what each costs;
+    they expire as their product said when they were ordered. `delivery` is who gets them, from
+    whom, with what words; `member_id` who owns them."""
 
     __tablename__ = "order_line"
 
@@ -93,8 +103,13 @@ class OrderLine(SQLModel, table=True):
     total: int = Field(sa_type=BigInteger)
     requires_shipping: bool
     product_id: int | None = Field(default=None, foreign_key="product.id", sa_type=BigId)
+    pool_id: int | None = Field(default=None, foreign_key="pool.id", sa_type=BigId)
     value: int | None = Field(default=None, sa_type=BigInteger)
+    expires_on: date | None = None
+    expires_after: str | None = Field(default=None, max_length=20)
+    member_id: str | None = Field(default=None, foreign_key="member.id", max_length=64)
     delivery: dict[str, Any] | None = Field(default=None, sa_type=JSON)
+    deliver_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
 
 class OrderPiece(SQLModel, table=True):
@@ -104,12 +119,8 @@ class OrderPiece(SQLModel, table=True):
 
     __tablename__ = "order_piece"
     __table_args__ = (
-        Index(
-            "ix_order_piece_card_id",
-            "card_id",
-            sqlite_where=column("card_id").is_not(None),
-            postgresql_where=column("card_id").is_not(None),
-        ),
+        _index_of("order_piece", "card_id"),
+        _index_of("order_piece", "movement_id"),
     )
 
     order_id: int = Field(foreign_key="customer_order.id", primary_key=True, sa_type=BigId)
@@ -128,12 +139,8 @@ class OrderPayment(SQLModel, table=True):
     __tablename__ = "order_payment"
     __table_args__ = (
         CheckConstraint("amount > 0 AND refunded >= 0 AND refunded <= amount", name="amounts"),
-        Index(
-            "ix_order_payment_card_id",
-            "card_id",
-            sqlite_where=column("card_id").is_not(None),
-            postgresql_where=column("card_id").is_not(None),
-        ),
+        _index_of("order_payment", "card_id"),
+        _index_of("order_payment", "movement_id"),
         {"sqlite_autoincrement": True},
     )
 

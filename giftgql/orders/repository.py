@@ -49,6 +49,10 @@ class OrderRepository:
         fresh = query.execution_options(populate_existing=True)
         return (await self.session.exec(fresh)).first()
 
+    async def by_ids(self, order_ids: Collection[int]) -> Sequence[Order]:
+        query = select(Order).where(col(Order.id).in_(order_ids)).order_by(col(Order.id))
+        return (await self.session.exec(query)).all()
+
     async def update(self, order: Order, facts: Mapping[str, Any]) -> None:
         """Write facts of an order, which has changed even if nothing is different."""
         _set(order, facts)
