@@ -45,7 +45,7 @@ async def exists(reading: Reading, member_id: str) -> bool:
 async def email_of(reading: Reading, member_id: str | None) -> str | None:
     """Where a member gets mail, if that is known."""
     member = await reading.members.get(member_id) if member_id else None
-    return member and member.email
+    return member.email if member else None
 
 
 async def known(reading: Reading, member_ids: Sequence[str]) -> frozenset[str]:

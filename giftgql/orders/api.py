@@ -3,7 +3,6 @@ from typing import Annotated
 
 import strawberry
 
-from giftgql.cards import service as cards
 from giftgql.context import Context, Info
 from giftgql.fields import extend, mutation, query
 from giftgql.members.api import read_member_id

@@ -24,7 +24,7 @@ class Rate:
 @dataclass(frozen=True)
 class GiftCards:
     """The gift cards of a line: of a product, by variant or value; of a pool, any free card or a
-    given one. `delivery` says for whom, from whom, with what words; `deliver_at` when it is sent."""
+    given one. `delivery` says for whom, from whom, with what words; it is sent at `deliver_at`."""
 
     product_id: int | None = None
     variant_id: int | None = None
@@ -32,7 +32,7 @@ class GiftCards:
     pool_id: int | None = None
     card_id: int | None = None
     member_id: str | None = None
-    delivery: Mapping[str, Any] | None = None
+    delivery: dict[str, Any] | None = None
     deliver_at: datetime | None = None
 
 
@@ -76,7 +76,7 @@ class NewOrder:
     prices_include_tax: bool = False
     payments: Sequence[NewPayment] = ()
     member_id: str | None = None
-    customer: Mapping[str, Any] | None = None
+    customer: dict[str, Any] | None = None
     source_id: str | None = None
     ref_no: str | None = None
     hold_for: timedelta = timedelta(days=1)

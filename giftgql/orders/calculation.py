@@ -2,8 +2,8 @@
 
 In this order: subtotal, discounts, taxes, grand total, gift cards, amount due.
 
-- A discount is never on a gift-card line. One on a line comes first; one on the order is spread over
-  the goods by what they still cost, the largest remainders getting what rounding leaves over.
+- A discount is never on a gift-card line. One on a line comes first; one on the order is spread
+  over the goods by what they still cost: the largest remainders get what rounding leaves over.
 - A part in percent is rounded half up to the minor unit. No discount takes more than there is.
 - Where prices include tax, a tax at a rate is the part of the price that it is, and adds nothing.
 - Gift cards pay in the order given, each at most what it has, what its holder said, and what is

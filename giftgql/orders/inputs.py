@@ -9,7 +9,7 @@ import strawberry
 
 from giftgql.errors import InvalidInput
 from giftgql.issuing.api import RecipientInput
-from giftgql.members.api import email_address, read_member_id
+from giftgql.members.api import read_member_id
 from giftgql.money import Money, is_currency
 from giftgql.movements.inputs import (
     CodeInput,
@@ -361,12 +361,15 @@ class OrderRefundInput:
             }
             if len(by_payment) < len(payments):
                 raise InvalidInput("payments", "names one payment twice")
-        named = None if cards is None else _list(cards, "giftcards", MOST_PIECES)
+        card_ids: list[int] | None = None
+        if cards is not None:
+            named = _list(cards, "giftcards", MOST_PIECES)
+            card_ids = [known_id(each, "giftcards", "gift card") for each in named]
         return NewRefund(
             order_id=order_id(self.id),
             amount=None if amount is None else str(amount),
             by_payment=by_payment,
-            card_ids=named and [known_id(each, "giftcards", "gift card") for each in named],
+            card_ids=card_ids,
             reason=optional_text(self.reason, "reason", 500),
             request=request_of(self, "orderRefund", self.idempotency_key),
         )

@@ -7,7 +7,6 @@ from sqlmodel import Field, SQLModel
 from giftgql.columns import CHANGED_IN, BigId, UtcDateTime, enum_type
 from giftgql.errors import Described
 
-
 GIFT_CARD = "gift_card"
 """The method of payments by gift card."""
 

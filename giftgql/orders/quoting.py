@@ -84,10 +84,7 @@ def _quote(reading: Reading, new: NewOrder, lines: Sequence[Priced], sums: Sums)
     facts = [
         new.currency,
         sums.total,
-        *(
-            (line.item.quantity, line.item.price, line.sold and _sold(line))
-            for line in lines
-        ),
+        *((line.item.quantity, line.item.price, line.sold and _sold(line)) for line in lines),
     ]
     return reading.vault.request_fingerprint(b"quote" + orjson.dumps(facts)).hex()[:32]
 

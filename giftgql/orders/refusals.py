@@ -47,5 +47,5 @@ class PaymentMethodNotAllowed(Refusal):
         self.field = field
 
 
-class PresentedOtherwise(Exception):  # noqa: N818  it says what happened
-    """A code has changed since it was looked up: nothing is done, and it is to be looked up anew."""
+class PresentedOtherwise(Exception):
+    """A code has changed since it was looked up: nothing is done, and it is looked up anew."""

@@ -59,9 +59,7 @@ class OrderRepository:
         flag_modified(order, "modified_at")
         await self.session.flush()
 
-    async def update_part(
-        self, part: OrderPiece | OrderPayment, facts: Mapping[str, Any]
-    ) -> None:
+    async def update_part(self, part: OrderPiece | OrderPayment, facts: Mapping[str, Any]) -> None:
         _set(part, facts)
         await self.session.flush()
 
@@ -73,11 +71,13 @@ class OrderRepository:
     async def pieces(self, order_ids: Collection[int]) -> Sequence[OrderPiece]:
         query = select(OrderPiece).where(col(OrderPiece.order_id).in_(order_ids))
         query = query.order_by(col(OrderPiece.order_id), col(OrderPiece.place))
-        return (await self.session.exec(_fresh(query))).all()
+        query = query.execution_options(populate_existing=True)
+        return (await self.session.exec(query)).all()
 
     async def payments(self, order_ids: Collection[int]) -> Sequence[OrderPayment]:
         query = select(OrderPayment).where(col(OrderPayment.order_id).in_(order_ids))
-        return (await self.session.exec(_fresh(query.order_by(col(OrderPayment.id))))).all()
+        query = query.order_by(col(OrderPayment.id)).execution_options(populate_existing=True)
+        return (await self.session.exec(query)).all()
 
     async def of_movements(self, movement_ids: Collection[int]) -> dict[int, int]:
         """The orders that these movements were made for: payments, and what issued its cards."""
@@ -133,10 +133,6 @@ def _has_status(status: OrderStatus, now: datetime) -> Any:
             return or_(col(Order.status) == OrderStatus.CANCELLED, is_over)
         case OrderStatus.PAID:
             return col(Order.status) == OrderStatus.PAID
-
-
-def _fresh(query: Any) -> Any:
-    return query.execution_options(populate_existing=True)
 
 
 def _set(row: Any, facts: Mapping[str, Any]) -> None:

@@ -63,9 +63,7 @@ async def place(tx: Transaction, new: NewOrder, cards: Sequence[CardPayment]) ->
     return await _settled(tx, new.request, order)
 
 
-async def pay(
-    tx: Transaction, order_id: int, new: NewPayment, request: Once | None
-) -> OrderView:
+async def pay(tx: Transaction, order_id: int, new: NewPayment, request: Once | None) -> OrderView:
     """Take note of money that was taken elsewhere; with the last of it the order is paid.
 
     It is never refused for what has become of the order: what a card can no longer pay is due
@@ -149,9 +147,8 @@ async def held(
     if order is None or not is_for(tx, order):
         raise OrderNotFound
     (before,) = await views(tx, [order])
-    accounts = [each.card_id for each in (*before.payments, *before.pieces) if each.card_id]
-    if accounts:
-        await ledger.lock_all(tx, set(accounts))
+    if accounts := before.card_ids:
+        await ledger.lock_all(tx, accounts)
     done = await requests.claim(tx, request)
     locked = await tx.orders.lock(order_id)
     assert locked is not None
@@ -240,7 +237,9 @@ def _payment(tx: Transaction, new: NewPayment, amount: int) -> OrderPayment:
 
 def _order(tx: Transaction, found: Quoted) -> Order:
     new, sums = found.new, found.sums
-    goods = (each.total for each, line in zip(sums.lines, found.lines, strict=True) if not line.sold)
+    goods = (
+        each.total for each, line in zip(sums.lines, found.lines, strict=True) if not line.sold
+    )
     return Order(
         currency=new.currency,
         prices_include_tax=new.prices_include_tax,
@@ -250,7 +249,7 @@ def _order(tx: Transaction, found: Quoted) -> Order:
         total=sums.total,
         goods=sum(goods),
         member_id=new.member_id,
-        customer=new.customer and dict(new.customer),
+        customer=new.customer,
         source_id=new.source_id,
         ref_no=new.ref_no,
         caller=tx.caller.name,
@@ -281,9 +280,9 @@ def _lines(order_id: int, found: Quoted) -> list[OrderLine]:
         if line.sold is not None and line.new.gift_cards is not None:
             product, wanted = line.sold.product, line.new.gift_cards
             row.product_id, row.value = product.id, line.sold.terms.value
-            row.pool_id = line.sold.pool and line.sold.pool.id
+            row.pool_id = line.sold.pool.id if line.sold.pool else None
             row.expires_on, row.expires_after = product.expires_on, product.expires_after
             row.member_id, row.deliver_at = wanted.member_id, wanted.deliver_at
-            row.delivery = wanted.delivery and dict(wanted.delivery)
+            row.delivery = wanted.delivery
         lines.append(row)
     return lines

@@ -32,6 +32,7 @@ from giftgql.pools import service as pools
 from giftgql.products.service import Preset
 from giftgql.store import Transaction
 
+
 async def hold(
     tx: Transaction, order: Order, shares: Sequence[tuple[CardPayment, Share]]
 ) -> list[OrderPayment]:
@@ -215,9 +216,7 @@ async def _cancel_holds(tx: Transaction, held: Sequence[OrderPayment]) -> None:
     if not held:
         return
     by = By(tx.caller.name)
-    cancels = [
-        Cancel(account_id=_card_id(each), movement_id=_hold(each), by=by) for each in held
-    ]
+    cancels = [Cancel(account_id=_card_id(each), movement_id=_hold(each), by=by) for each in held]
     is_open = await ledger.are_open(tx, cancels)
     await ledger.post(tx, [Asked(each) for each in cancels if is_open[each.movement_id]])
     for payment in held:

@@ -207,7 +207,10 @@ class OrderPayment:
 
     @resolved(description="The code that was presented, masked; null for other methods.")
     async def masked_code(self, info: Info) -> str | None:
-        return await info.context.load(codes_hidden, self.code_id) if self.code_id else None
+        if self.code_id is None:
+            return None
+        hidden: str = await info.context.load(codes_hidden, self.code_id)
+        return hidden
 
     @classmethod
     def of(cls, payment: models.OrderPayment, view: OrderView) -> "OrderPayment":

@@ -54,6 +54,12 @@ class OrderView:
         )
 
     @property
+    def card_ids(self) -> set[int]:
+        """The gift cards that pay, and those that are bought."""
+        paying, bought = (each.card_id for each in self.payments), (p.card_id for p in self.pieces)
+        return {each for each in (*paying, *bought) if each is not None}
+
+    @property
     def due(self) -> int:
         """What is left to be paid; nothing of an order that has ended."""
         return max(0, self.order.total - self.paid) if self.status is OrderStatus.PENDING else 0
@@ -69,7 +75,9 @@ class OrderView:
         }
 
     @classmethod
-    def again(cls, then: Mapping[str, Any], order: Order, lines: Sequence[OrderLine]) -> "OrderView":
+    def again(
+        cls, then: Mapping[str, Any], order: Order, lines: Sequence[OrderLine]
+    ) -> "OrderView":
         """An order as it was answered first."""
         facts = {**then["order"], "customer": order.customer, "changed_in": order.changed_in}
         return cls(

@@ -50,7 +50,7 @@ def _orders() -> None:
 def _lines() -> None:
     op.create_table(
         "order_line",
-        _order_id(primary_key=True),
+        sa.Column("order_id", ID, sa.ForeignKey("customer_order.id"), primary_key=True),
         sa.Column("place", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("kind", sa.String(20), nullable=False),
         sa.Column("name", sa.String(200), nullable=False),
@@ -74,7 +74,7 @@ def _lines() -> None:
 def _pieces() -> None:
     op.create_table(
         "order_piece",
-        _order_id(primary_key=True),
+        sa.Column("order_id", ID, sa.ForeignKey("customer_order.id"), primary_key=True),
         sa.Column("place", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("line", sa.Integer(), nullable=False),
         sa.Column("cost", AMOUNT, nullable=False),
@@ -90,7 +90,7 @@ def _payments() -> None:
     op.create_table(
         "order_payment",
         sa.Column("id", ID, primary_key=True),
-        _order_id(index=True),
+        sa.Column("order_id", ID, sa.ForeignKey("customer_order.id"), nullable=False, index=True),
         sa.Column("status", sa.String(20), nullable=False),
         sa.Column("method", sa.String(64), nullable=False),
         sa.Column("amount", AMOUNT, nullable=False),
@@ -100,19 +100,12 @@ def _payments() -> None:
         sa.Column("movement_id", ID),
         sa.Column("ref_no", sa.String(64)),
         sa.Column("created_at", MOMENT, nullable=False),
-        sa.CheckConstraint(
-            "amount > 0 AND refunded >= 0 AND refunded <= amount", name="amounts"
-        ),
+        sa.CheckConstraint("amount > 0 AND refunded >= 0 AND refunded <= amount", name="amounts"),
         sqlite_autoincrement=True,
     )
     _index("ix_order_payment_card_id", "order_payment", "card_id", "card_id IS NOT NULL")
     has_movement = "movement_id IS NOT NULL"
     _index("ix_order_payment_movement_id", "order_payment", "movement_id", has_movement)
-
-
-def _order_id(**how: bool) -> sa.Column[int]:
-    nullable = {} if "primary_key" in how else {"nullable": False}
-    return sa.Column("order_id", ID, sa.ForeignKey("customer_order.id"), **how, **nullable)
 
 
 def _index(name: str, table: str, column: str, where: str) -> None:
