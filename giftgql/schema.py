@@ -19,6 +19,7 @@ from giftgql.imports.api import ImportQuery
 from giftgql.issuing.api import IssuingMutation
 from giftgql.members.api import MemberMutation, MemberQuery
 from giftgql.movements.api import MovementMutation, MovementQuery
+from giftgql.outbox.api import OutboxMutation, OutboxQuery
 from giftgql.pools.api import PoolMutation, PoolQuery
 from giftgql.products.api import ProductMutation, ProductQuery
 from giftgql.reports.api import ReportQuery
@@ -31,14 +32,14 @@ Query = merge_types(
     "Query",
     (
         *(CardQuery, MovementQuery, ProductQuery, PoolQuery, ImportQuery, CampaignQuery),
-        *(ReportQuery, MemberQuery),
+        *(ReportQuery, MemberQuery, OutboxQuery),
     ),
 )
 Mutation = merge_types(
     "Mutation",
     (
         *(CardMutation, IssuingMutation, MovementMutation, StandingMutation),
-        *(ProductMutation, PoolMutation, CampaignMutation, MemberMutation),
+        *(ProductMutation, PoolMutation, CampaignMutation, MemberMutation, OutboxMutation),
     ),
 )
 
