@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from giftgql.database import Database
 from giftgql.errors import Refusal
 from giftgql.installation.repository import InstallationRepository
+from giftgql.jobs.service import NotDone
+from giftgql.mail import transports
 from giftgql.settings import Settings, SettingsError, read_settings
 from giftgql.startup import DatabaseTooNew, pending_migration, why_unusable
 from giftgql.vault import KeyringError, Vault
@@ -33,6 +35,7 @@ async def examine() -> list[Finding]:
     findings = [_settings()]
     findings.append(_data_folder(settings))
     findings += [finding async for finding in _database(settings)]
+    findings.append(await _mails(settings))
     return findings
 
 
@@ -124,3 +127,19 @@ def _sqlite_version() -> Finding:
             "SQLite", True, f"{version}; from 3.51.3 on it is safe even without giftgql's lock."
         )
     return Finding("SQLite", True, f"{version}.")
+
+
+async def _mails(settings: Settings) -> Finding:
+    folder, server = settings.mail_templates, settings.smtp
+    if folder is not None and not folder.is_dir():
+        return Finding("mail", False, f"there is no {folder}. Set GIFTGQL_MAIL_TEMPLATES.")
+    if server is None:
+        says = f"written into {settings.mail_folder}, not sent. Set GIFTGQL_SMTP_URL to send them."
+        return Finding("mail", True, says)
+    where = f"{server.host}:{server.port}"
+    try:
+        await transports.greet(settings)
+    except NotDone as reason:
+        says = f"{where} does not take mails: {reason.why}. Check GIFTGQL_SMTP_URL."
+        return Finding("mail", False, says)
+    return Finding("mail", True, f"sent by {where}, from {settings.mail_from}.")

@@ -20,6 +20,7 @@ from giftgql.issuing.api import IssuingMutation
 from giftgql.members.api import MemberMutation, MemberQuery
 from giftgql.movements.api import MovementMutation, MovementQuery
 from giftgql.orders.api import OrderMutation, OrderQuery
+from giftgql.outbox.api import OutboxMutation, OutboxQuery
 from giftgql.pools.api import PoolMutation, PoolQuery
 from giftgql.products.api import ProductMutation, ProductQuery
 from giftgql.reports.api import ReportQuery
@@ -32,7 +33,7 @@ Query = merge_types(
     "Query",
     (
         *(CardQuery, MovementQuery, ProductQuery, PoolQuery, ImportQuery, CampaignQuery),
-        *(OrderQuery, ReportQuery, MemberQuery),
+        *(OrderQuery, ReportQuery, MemberQuery, OutboxQuery),
     ),
 )
 Mutation = merge_types(
@@ -40,7 +41,7 @@ Mutation = merge_types(
     (
         *(CardMutation, IssuingMutation, MovementMutation, StandingMutation),
         *(ProductMutation, PoolMutation, CampaignMutation, OrderMutation),
-        MemberMutation,
+        *(MemberMutation, OutboxMutation),
     ),
 )
 

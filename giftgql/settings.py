@@ -1,13 +1,15 @@
 """Settings: read once, from the environment and `.env`, frozen. Each has a default that works."""
 
+import re
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from giftgql.money import CEILING_MINOR, is_currency
@@ -29,6 +31,14 @@ SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 
 _LIBPQ_ONLY = ("connect_timeout", "keepalives", "tcp_user_timeout", "gssencmode")
 
+NOBODY = "Gift cards <gift-cards@localhost>"
+"""Who mails come from that nobody will answer, as long as they only go to a folder."""
+
+_MAILBOX = re.compile(
+    r"""(?P<bracket>"?(?P<name>[^"<>@,;]*?)"?\ *<)?"""
+    r"(?P<local>[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+)@(?P<domain>[A-Za-z0-9.-]+)(?(bracket)>)"
+)
+
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
 
 
@@ -41,6 +51,26 @@ class DocumentLimits(NamedTuple):
     aliases: int
     root_fields: int
     code_lookups: int
+
+
+@dataclass(frozen=True)
+class SmtpServer:
+    """Where mails are handed over: by TLS from the first byte, from STARTTLS on, or in clear."""
+
+    host: str
+    port: int
+    is_tls: bool
+    starts_tls: bool
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+class Mailbox(NamedTuple):
+    """A name, perhaps empty, and the two halves of an address."""
+
+    name: str
+    local: str
+    domain: str
 
 
 class Settings(BaseSettings):
@@ -102,6 +132,21 @@ class Settings(BaseSettings):
         True,
         description="Whether servers do the jobs (imports, campaigns, the sweep) themselves.",
     )
+    smtp_url: str = Field(
+        "",
+        repr=False,  # it may hold a password
+        description="`smtp://user:password@host:587` or `smtps://…`; empty: mails go to mail/ in the "
+        "data folder.",
+    )
+    smtp_ca_file: Path | None = Field(
+        None, description="Who may vouch for the SMTP server (PEM); empty: the system's list."
+    )
+    mail_from: str = Field(
+        NOBODY, description="Who mails come from: `Name <address>`. Needed with an SMTP server."
+    )
+    mail_templates: Path | None = Field(
+        None, description="Folder of templates that go before giftgql's own of the same name."
+    )
     max_waiting_movements: int = Field(
         2_000, ge=100, description="Most movements of money that wait at once."
     )
@@ -156,6 +201,21 @@ class Settings(BaseSettings):
             _check_address(value)
         return value
 
+    @field_validator("smtp_url")
+    @classmethod
+    def _known_smtp_server(cls, value: str) -> str:
+        if value:
+            _smtp_server(value)
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _known_sender(cls, value: str, info: ValidationInfo) -> str:
+        _mailbox(value)
+        if info.data.get("smtp_url") and value == NOBODY:
+            raise ValueError("is needed with an SMTP server")
+        return value
+
     @cached_property
     def sqlite_file(self) -> Path | None:
         """Where the SQLite database is; None on PostgreSQL."""
@@ -184,6 +244,20 @@ class Settings(BaseSettings):
     def not_for_gift_cards(self) -> frozenset[str]:
         names = (name.strip().casefold() for name in self.methods_not_for_gift_cards.split(","))
         return frozenset(filter(None, names))
+
+    @cached_property
+    def smtp(self) -> SmtpServer | None:
+        """The server that mails are handed over to; None where they go to the folder."""
+        return _smtp_server(self.smtp_url) if self.smtp_url else None
+
+    @cached_property
+    def mail_folder(self) -> Path:
+        return self.data_dir / "mail"
+
+    @cached_property
+    def sender(self) -> Mailbox:
+        """Who mails come from."""
+        return _mailbox(self.mail_from)
 
     @cached_property
     def document_limits(self) -> DocumentLimits:
@@ -216,6 +290,36 @@ def _check_address(url: str) -> None:
         raise ValueError("is no address such as postgresql://user:password@host:5432/database")
     if options.get("sslmode", "prefer") not in SSL_MODES:
         raise ValueError(f"has an unknown sslmode; there are {', '.join(SSL_MODES)}")
+
+
+def _smtp_server(url: str) -> SmtpServer:
+    """Read the address of an SMTP server; never repeat it: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
+        port, is_tls = parts.port, parts.scheme == "smtps"
+        starttls = None if is_tls else options.pop("starttls", "on")
+        is_right = parts.scheme in ("smtp", "smtps") and starttls in (None, "on", "off")
+        is_right &= not options and parts.path in ("", "/") and not parts.fragment and port != 0
+    except ValueError:
+        is_right = False
+    if not is_right or not parts.hostname:
+        raise ValueError("is no address such as smtp://user:password@host:587")
+    return SmtpServer(
+        host=parts.hostname,
+        port=port or (465 if is_tls else 587),
+        is_tls=is_tls,
+        starts_tls=starttls == "on",
+        user=None if parts.username is None else unquote(parts.username),
+        password=None if parts.password is None else unquote(parts.password),
+    )
+
+
+def _mailbox(text: str) -> Mailbox:
+    found = _MAILBOX.fullmatch(text)
+    if found is None or not text.isprintable():
+        raise ValueError("is no mailbox such as Shop <shop@example.com>")
+    return Mailbox(found["name"] or "", found["local"], found["domain"])
 
 
 class SettingsError(Exception):

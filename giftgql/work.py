@@ -18,7 +18,9 @@ from giftgql.jobs.models import JobState
 from giftgql.jobs.runner import Lane, Work, Works
 from giftgql.jobs.service import Lease
 from giftgql.ledger import service as ledger
+from giftgql.mail import service as mail
 from giftgql.orders import service as orders
+from giftgql.outbox import service as outbox
 from giftgql.startup import RESEAL
 from giftgql.store import Store, Transaction
 from giftgql.tries import service as tries
@@ -58,10 +60,21 @@ WORKS: Works = {
     campaigns.JOB: Work(generation.make_cards, give_up=campaigns.fail),
     imports.JOB: Work(imports.import_rows, give_up=imports.fail),
     generation.PINS: Work(generation.harden_pins),
+    mail.JOB: Work(
+        mail.send,
+        give_up=outbox.bury,
+        failed=outbox.failed,
+        patience=jobs.A_DAY,
+        lease=mail.LEASE,
+    ),
 }
 
-LANES = ((SWEEP,), (campaigns.JOB, imports.JOB, RESEAL), (generation.PINS,))
-"""Kinds that need not wait for each other: what is short, what is long, and what takes threads."""
+LANES = (
+    *((SWEEP,), (campaigns.JOB, imports.JOB, RESEAL), (generation.PINS,)),
+    *((mail.JOB,),) * 4,
+)
+"""Kinds that need not wait for each other: what is short, what is long, what takes threads; and
+mails, several at once, as a server that is slow to take one may take others meanwhile."""
 
 
 async def go_on(store: Store) -> None:

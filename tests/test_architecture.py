@@ -14,7 +14,7 @@ PACKAGE = ROOT / "giftgql"
 FEATURES = (
     *("installation", "requests", "clients", "members", "audit", "tries", "jobs"),
     *("ledger", "products", "pools", "campaigns", "cards", "outbox", "standing", "movements"),
-    *("issuing", "orders", "imports", "generation", "exports", "reports"),
+    *("issuing", "mail", "orders", "imports", "generation", "exports", "reports"),
 )
 """In their order: each may know those before it."""
 
@@ -37,6 +37,9 @@ NOUNS = {
     ("cards", "stock"): 22,
     ("outbox", "mails"): 1,
     ("movements", "criteria"): 1,
+    ("mail", "rendering"): 1,
+    ("mail", "letters"): 2,
+    ("mail", "transports"): 3,
     ("cards", "presented"): 12,
     ("cards", "views"): 11,
     ("cards", "inputs"): LAYERS["inputs"],
@@ -88,6 +91,9 @@ OF_EARLIER_FEATURES = {
     "card_batch": {*TYPES, "service", "cards.bulk"},
     "pool_batch": {*TYPES, "service"},
     "receiving": {*TYPES, "service"},
+    "rendering": {"outbox.mails"},
+    "letters": {"service"},
+    "transports": {"service"},
     "criteria": {"models"},
     "bulk": {*TYPES, "service"},
     "stock": {*TYPES, "service"},

@@ -218,6 +218,18 @@ async def last_four(reading: Reading, code_id: int | None) -> str:
     return found[0].last_four if found else ""
 
 
+async def code_to_send(reading: Reading, card_id: int) -> CodeText | None:
+    """The code in clear with which the holder of a card is to be reached by mail: its digital
+    one, else the printed or the external one. A personal one is for its owner's app alone. None
+    where it has none of these that can be used today."""
+    live = {code.kind: code for code in await reading.cards.live_codes([card_id])}
+    for kind in (CodeType.DIGITAL, CodeType.PHYSICAL, CodeType.EXTERNAL):
+        code = live.get(kind)
+        if code and (code.expires_on is None or code.expires_on >= reading.today):
+            return unseal(reading, code)
+    return None
+
+
 async def reseal(tx: Transaction) -> int:
     """Encrypt the next codes with the primary key; returns how many, 0 when all are."""
     primary = tx.vault.ring.primary

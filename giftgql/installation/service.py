@@ -49,6 +49,12 @@ def _new_epoch() -> str:
     return secrets.token_hex(4)
 
 
+async def epoch(reading: Reading) -> str:
+    """What tells this database from others, and from itself before it was restored elsewhere."""
+    found, _ = await reading.installation.sync_state()
+    return found
+
+
 async def window(
     reading: Reading, since: str | None, row: type[Synchronised], id_type: type[Id]
 ) -> Window | None:

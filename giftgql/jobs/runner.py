@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from time import monotonic
 from typing import Protocol
 
@@ -11,7 +12,7 @@ import structlog
 
 from giftgql.errors import Unavailable
 from giftgql.jobs import service
-from giftgql.jobs.service import Lease, LeaseLost
+from giftgql.jobs.service import LEASE, MINUTES, Lease, LeaseLost, NotDone, Patience
 from giftgql.store import Store, Transaction
 
 log = structlog.get_logger("giftgql.jobs")
@@ -29,19 +30,23 @@ BUSY_PAUSE = 1.0
 
 class Step(Protocol):
     """Does the next piece of a job, in transactions that `hold` its lease; says whether there
-    is more to do."""
+    is more to do. Raises `NotDone` for what is no fault of the program."""
 
     def __call__(self, store: Store, lease: Lease) -> Awaitable[bool]: ...
 
 
 @dataclass(frozen=True)
 class Work:
-    """How jobs of a kind are done. `again_in` seconds it is to be done anew, for ever; `give_up`
-    is told, in the transaction that buries it, of a job that failed too often."""
+    """How jobs of a kind are done. `again_in` seconds it is to be done anew, for ever; others have
+    some `patience`. In the transaction that puts a job off or buries it `failed` is told of each
+    failure and why, `give_up` of the last one. No piece may take longer than the `lease`."""
 
     step: Step
     again_in: Callable[[Store], float] | None = None
     give_up: Callable[[Transaction, int], Awaitable[None]] | None = None
+    failed: Callable[[Transaction, int, str], Awaitable[None]] | None = None
+    patience: Patience = MINUTES
+    lease: timedelta = LEASE
 
 
 Works = Mapping[str, Work]
@@ -53,6 +58,7 @@ class Lane:
     def __init__(self, store: Store, works: Works, kinds: Sequence[str]) -> None:
         self._store = store
         self._works = {kind: works[kind] for kind in kinds}
+        self._lease = max(work.lease for work in self._works.values())
         self._worker = secrets.token_hex(8)
 
     async def run(self) -> None:
@@ -75,7 +81,7 @@ class Lane:
             if not await service.is_any_due(reading, self._works.keys()):
                 return False
         async with self._store.write() as tx:
-            lease = await service.claim(tx, self._works.keys(), self._worker)
+            lease = await service.claim(tx, self._works.keys(), self._worker, self._lease)
         if lease is None:
             return False
         await self.do(lease)
@@ -85,7 +91,7 @@ class Lane:
         """Do the open job on one record, due or not, to its end or for a turn; False where there
         is none, or it is another's."""
         async with self._store.write() as tx:
-            lease = await service.claim_of(tx, kind, subject_id, self._worker)
+            lease = await service.claim_of(tx, kind, subject_id, self._worker, self._lease)
         if lease is None:
             return False
         await self.do(lease)
@@ -112,9 +118,14 @@ class Lane:
         except asyncio.CancelledError:
             await asyncio.shield(self._give_back(lease))
             raise
+        except NotDone as reason:
+            log.warning(
+                "job is not done", kind=lease.kind, subject=lease.subject_id, why=reason.why
+            )
+            await self._fail(lease, reason.why, is_final=reason.is_final)
         except Exception as error:
             log.error("job failed", kind=lease.kind, subject=lease.subject_id, exc_info=error)
-            await self._fail(lease, error)
+            await self._fail(lease, type(error).__name__)
 
     async def _give_back(self, lease: Lease) -> None:
         """So that the next one need not wait for the lease to end."""
@@ -124,14 +135,18 @@ class Lane:
         except (LeaseLost, Unavailable):
             pass  # it ends by itself
 
-    async def _fail(self, lease: Lease, error: Exception) -> None:
+    async def _fail(self, lease: Lease, why: str, *, is_final: bool = False) -> None:
         work = self._works[lease.kind]
-        is_for_ever = work.again_in is not None
         try:
             async with self._store.write() as tx:
+                is_last = is_final or (
+                    work.again_in is None and await service.is_last_try(tx, lease, work.patience)
+                )
                 # First the record, then its job: the order in which all others lock them.
-                if work.give_up and not is_for_ever and await service.dies_next(tx, lease):
+                if work.failed:
+                    await work.failed(tx, lease.subject_id, why)
+                if work.give_up and is_last:
                     await work.give_up(tx, lease.subject_id)
-                await service.fail(tx, lease, type(error).__name__, is_for_ever=is_for_ever)
+                await service.fail(tx, lease, why, patience=work.patience, is_last=is_last)
         except (LeaseLost, Unavailable):
             pass  # the lease ends by itself

@@ -8,15 +8,41 @@ from giftgql.store import Reading, Transaction
 LEASE = timedelta(seconds=10)
 """For how long a job is left to a worker that says nothing; each piece renews it."""
 
-MOST_ATTEMPTS = 8
-"""Failures in a row after which a job is dead: the last try comes about four minutes after the
+
+@dataclass(frozen=True)
+class Patience:
+    """How often in a row a job may fail before it is dead, and how long it rests in between:
+    twice as long each time."""
+
+    attempts: int
+    first_pause: timedelta
+    longest_pause: timedelta
+
+    def pause(self, attempts: int) -> timedelta:
+        """The rest after so many failures in a row."""
+        return min(self.first_pause * 2 ** min(attempts - 1, 20), self.longest_pause)
+
+
+MINUTES = Patience(8, timedelta(seconds=2), timedelta(minutes=5))
+"""For what depends on nothing but the database: the last try comes about four minutes after the
 first."""
 
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=2), timedelta(minutes=5)
+A_DAY = Patience(56, timedelta(seconds=10), timedelta(minutes=30))
+"""For what depends on others, who may be down for hours: the last try comes a day later."""
 
 
 class LeaseLost(Exception):
     """The job is another worker's by now, or has ended: what was to be committed must not be."""
+
+
+class NotDone(Exception):
+    """Raised by a step that cannot be done now through no fault of the program, or never where
+    that `is_final`. `why` is a few words for whoever looks after it, without a secret."""
+
+    def __init__(self, why: str, *, is_final: bool = False) -> None:
+        super().__init__(why)
+        self.why = why
+        self.is_final = is_final
 
 
 @dataclass(frozen=True)
@@ -28,6 +54,7 @@ class Lease:
     subject_id: int
     worker: str
     run_at: datetime
+    length: timedelta = LEASE
 
 
 async def add(
@@ -54,18 +81,22 @@ async def cancel(tx: Transaction, kind: str, subject_id: int) -> None:
         await _end(tx, job, JobState.CANCELLED)
 
 
-async def claim(tx: Transaction, kinds: Collection[str], worker: str) -> Lease | None:
+async def claim(
+    tx: Transaction, kinds: Collection[str], worker: str, length: timedelta = LEASE
+) -> Lease | None:
     """Lease the job that has been due for longest; None if there is none."""
     job = await tx.jobs.next_due(kinds, tx.now)
-    return None if job is None else await _leased(tx, job, worker)
+    return None if job is None else await _leased(tx, job, worker, length)
 
 
-async def claim_of(tx: Transaction, kind: str, subject_id: int, worker: str) -> Lease | None:
+async def claim_of(
+    tx: Transaction, kind: str, subject_id: int, worker: str, length: timedelta = LEASE
+) -> Lease | None:
     """Lease the open job on one record, due or not; None if there is none or another has it."""
     job = await tx.jobs.open_of(kind, subject_id)
     if job is None or (job.leased_until is not None and job.leased_until > tx.now):
         return None
-    return await _leased(tx, job, worker)
+    return await _leased(tx, job, worker, length)
 
 
 async def hold(tx: Transaction, lease: Lease) -> None:
@@ -74,7 +105,7 @@ async def hold(tx: Transaction, lease: Lease) -> None:
     job = await tx.jobs.lock(lease.job_id)
     if job is None or job.state is not JobState.QUEUED or job.worker != lease.worker:
         raise LeaseLost
-    await tx.jobs.update(lease.job_id, leased_until=tx.now + LEASE, attempts=0, error=None)
+    await tx.jobs.update(lease.job_id, leased_until=tx.now + lease.length, attempts=0, error=None)
 
 
 async def finish(tx: Transaction, lease: Lease, *, again_in: float | None = None) -> None:
@@ -96,23 +127,30 @@ async def give_back(tx: Transaction, lease: Lease, *, is_last: bool = False) -> 
     await tx.jobs.update(lease.job_id, **_FREE, **later)
 
 
-async def dies_next(tx: Transaction, lease: Lease) -> bool:
-    """Whether the job will be dead when it fails once more."""
+async def is_last_try(tx: Transaction, lease: Lease, patience: Patience) -> bool:
+    """Whether nobody would try the job again if it failed now."""
     job = await tx.jobs.get(lease.job_id)
-    return job is not None and job.attempts + 1 >= MOST_ATTEMPTS
+    return job is not None and job.attempts + 1 >= patience.attempts
 
 
-async def fail(tx: Transaction, lease: Lease, error: str, *, is_for_ever: bool = False) -> None:
-    """Put the job off, for longer each time, or bury it; one that is done for ever never dies."""
+async def fail(
+    tx: Transaction,
+    lease: Lease,
+    error: str,
+    *,
+    patience: Patience = MINUTES,
+    is_last: bool = False,
+) -> None:
+    """Put the job off, for longer each time, or bury it."""
     job = await _mine(tx, lease)
-    attempts = min(job.attempts + 1, MOST_ATTEMPTS)
+    attempts = min(job.attempts + 1, patience.attempts)
     facts = {"attempts": attempts, "error": error[:200]}
-    if attempts >= MOST_ATTEMPTS and not is_for_ever:
+    if is_last:
         await tx.jobs.update(lease.job_id, **facts)
         await _end(tx, job, JobState.DEAD)
         return
-    pause = min(FIRST_PAUSE * 2 ** (attempts - 1), LONGEST_PAUSE)
-    await tx.jobs.update(lease.job_id, run_at=tx.now + pause, **_FREE, **facts)
+    run_at = tx.now + patience.pause(attempts)
+    await tx.jobs.update(lease.job_id, run_at=run_at, **_FREE, **facts)
 
 
 async def is_any_due(reading: Reading, kinds: Collection[str]) -> bool:
@@ -128,10 +166,10 @@ _A_LITTLE = timedelta(microseconds=1)
 _FREE = {"worker": None, "leased_until": None}
 
 
-async def _leased(tx: Transaction, job: Job, worker: str) -> Lease:
+async def _leased(tx: Transaction, job: Job, worker: str, length: timedelta) -> Lease:
     assert job.id is not None
-    await tx.jobs.update(job.id, worker=worker, leased_until=tx.now + LEASE)
-    return Lease(job.id, job.kind, job.subject_id, worker, job.run_at)
+    await tx.jobs.update(job.id, worker=worker, leased_until=tx.now + length)
+    return Lease(job.id, job.kind, job.subject_id, worker, job.run_at, length)
 
 
 async def _mine(tx: Transaction, lease: Lease) -> Job:

@@ -31,7 +31,7 @@ Read = TypeVar("Read")
 
 MOST_LINES = 200
 MOST_PIECES = 100
-MOST_CARDS = 20
+MOST_CARDS = 10
 MOST_PAYMENTS = 20
 MOST_DISCOUNTS = 20
 MOST_OF_A_LINE = 100_000
@@ -220,7 +220,7 @@ class BasketInput:
         default=False, description="Whether prices have their taxes in them."
     )
     giftcards: list[OrderGiftcardPaymentInput] | None = optional(
-        "The gift cards that are to pay, in this order, up to 20."
+        "The gift cards that are to pay, in this order, up to 10."
     )
 
     def wanted_cards(self) -> list[WantedCard]:

@@ -1,5 +1,6 @@
 """What mails say: the facts of each topic, as they are kept in the outbox. None is a secret."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -7,12 +8,11 @@ from typing import Any, ClassVar
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """What a mail says to its `recipient`, who has this name. Amounts are in minor units.
-
-    Names, places, products and order numbers are of one line; what else they hold becomes spaces.
-    """
+    """What a mail says; `recipient` is a name. Amounts are in minor units of the currency.
+    `brings_code`: the card's code is put in when it is sent, and not without."""
 
     topic: ClassVar[str]
+    brings_code: ClassVar[bool] = True
 
     currency: str
     recipient: str | None = None
@@ -41,6 +41,7 @@ class CardUsed(Content):
     where it was used."""
 
     topic: ClassVar[str] = "USAGE"
+    brings_code: ClassVar[bool] = False
 
     paid: int
     left: int
@@ -70,3 +71,13 @@ class Mail:
     card_id: int
     order_id: int | None = None
     due_at: datetime | None = None
+
+
+_CONTENTS: dict[str, type[Content]] = {
+    each.topic: each for each in (CardBrought, CardUsed, CardReplaced)
+}
+
+
+def content(topic: str, facts: Mapping[str, Any]) -> Content:
+    """The content that was kept as these facts."""
+    return _CONTENTS[topic](**facts)

@@ -32,15 +32,10 @@ async def cancel_waiting(
     assert card_id is not None or order_id is not None
     waiting = await tx.outbox.lock_waiting(card_id=card_id, order_id=order_id)
     for message in waiting:
-        await cancel(tx, message)
+        assert message.id is not None
+        await tx.outbox.update(message, state=OutboxState.CANCELLED, ended_at=tx.now)
+        await jobs.cancel(tx, kind(message), message.id)
     return len(waiting)
-
-
-async def cancel(tx: Transaction, message: OutboxMessage, why: str | None = None) -> None:
-    """Have a message that waits never sent. It is locked."""
-    facts = {"error": why or message.error, "ended_at": tx.now}
-    await tx.outbox.update(message, state=OutboxState.CANCELLED, **facts)
-    await jobs.cancel(tx, kind(message), _id(message))
 
 
 async def retry(tx: Transaction, message_id: int) -> OutboxMessage:
@@ -88,6 +83,13 @@ async def sent(tx: Transaction, message: OutboxMessage) -> None:
     await tx.outbox.update(message, state=OutboxState.SENT, error=None, ended_at=tx.now)
 
 
+async def drop(tx: Transaction, message: OutboxMessage, why: str) -> None:
+    """Say that there is no point in delivering a message any more, as whoever delivers has found.
+    It is locked."""
+    facts = {"error": why, "ended_at": tx.now}
+    await tx.outbox.update(message, state=OutboxState.CANCELLED, **facts)
+
+
 async def failed(tx: Transaction, message_id: int, why: str) -> None:
     """Count a failed try of a message that waits."""
     message = await held(tx, message_id)
@@ -119,8 +121,3 @@ async def _put(tx: Transaction, message: OutboxMessage) -> int:
     message_id = await tx.outbox.add(message)
     await jobs.add(tx, kind(message), message_id, run_at=message.due_at)
     return message_id
-
-
-def _id(message: OutboxMessage) -> int:
-    assert message.id is not None
-    return message.id
