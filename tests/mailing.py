@@ -194,8 +194,9 @@ def by_smtp(store: Store, url: str, **more: Any) -> None:
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """What a server on 127.0.0.1 shows, and the file by which it is believed."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]
+    key, name = (
+        ec.generate_private_key(ec.SECP256R1()),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]),
     )
     now = datetime.now(UTC)
     names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])

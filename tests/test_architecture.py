@@ -62,6 +62,7 @@ NOUNS = {
     ("orders", "mails"): 14,
     ("orders", "settling"): 15,
     ("orders", "refunds"): 21,
+    ("orders", "basket"): 29,
     ("orders", "inputs"): LAYERS["inputs"],
     ("orders", "commands"): 32,
     ("orders", "shown"): 35,
@@ -85,7 +86,7 @@ OF_EARLIER_FEATURES = {
     "presented": set(),
     "coalesce": {"service"},
     "views": {*TYPES, "service"},
-    "shown": {*TYPES, "service", "api"},
+    "shown": {*TYPES, "service", "api", "cards.shown"},
     "runner": {"service"},
     "pool_rows": {"products.expiration"},
     "card_batch": {*TYPES, "service", "cards.bulk"},
@@ -97,13 +98,22 @@ OF_EARLIER_FEATURES = {
     "criteria": {"models"},
     "bulk": {*TYPES, "service"},
     "stock": {*TYPES, "service"},
+    "calculation": set(),
+    "refusals": set(),
+    "asked": {"cards.presented", "service"},
+    "pricing": {*TYPES, "service"},
+    "quoting": {*TYPES, "service"},
+    "mails": {*TYPES, "service"},
+    "settling": {*TYPES, "service", "cards.stock"},
+    "refunds": {*TYPES, "service"},
+    "basket": {*TYPES, "service", "api", "movements.inputs"},
     "service": {
         *TYPES,
         *("service", "campaigns.code_config", "cards.bulk", "cards.stock", "jobs.ahead"),
     },
-    "inputs": {*TYPES, "service", "api"},
+    "inputs": {*TYPES, "service", "api", "movements.inputs"},
     "admission": {*TYPES, "service", "cards.visibility"},
-    "commands": {*TYPES, "service"},
+    "commands": {*TYPES, "service", "movements.admission"},
     "api": {
         *TYPES,
         *("service", "api", "campaigns.code_config", "cards.stock", "cards.shown"),
@@ -115,6 +125,7 @@ PURE_KNOWS = {"giftgql.errors", "giftgql.money", "giftgql.permissions", "giftgql
 
 TEXTS = {"codes", "durations", "money", "spreadsheets", "campaigns.code_config"}
 TEXTS |= {"products.expiration", "imports.headers", "imports.csv_rows", "imports.failures"}
+TEXTS |= {"orders.calculation"}
 TEXTS |= {"imports.cells", "imports.card_rows", "imports.pool_rows"}
 """They read and make text: no database, no clock, no files of their own."""
 
@@ -134,6 +145,7 @@ MAY_SQL = {
 }
 MAY_GRAPHQL = {
     "api",
+    "basket",
     "inputs",
     "shown",
     "fields",

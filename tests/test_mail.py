@@ -35,7 +35,14 @@ async def written(store: Store) -> bytes:
 
 def composed(content: Content, address: str = "ada@example.org", **known: Any) -> Letter:
     """A mail without a database."""
-    known = {"shop": "Shop", "on": "2026-11-21", "expires_on": None, "code": "GC1", "qr": "", **known}
+    known = {
+        "shop": "Shop",
+        "on": "2026-11-21",
+        "expires_on": None,
+        "code": "GC1",
+        "qr": "",
+        **known,
+    }
     rendered = rendering.render(None, content.topic, {**rendering.words(content), **known})
     sender = Mailbox("Shop", "shop", "example.com")
     sent_at = datetime(2026, 11, 21, tzinfo=UTC)
@@ -161,7 +168,15 @@ def test_addresses_of_all_scripts_are_written_as_servers_know_them() -> None:
     assert letter.recipient == "örn@xn--bcher-kva.example"
     assert letter.needs_utf8
     assert "Örn <örn@xn--bcher-kva.example>".encode() in letter.content
-    for wrong in ("", "ada", "@b.example", "a@", "a b@c.example", "a@b\n.example", "a@ü\u2028.example"):
+    for wrong in (
+        "",
+        "ada",
+        "@b.example",
+        "a@",
+        "a b@c.example",
+        "a@b\n.example",
+        "a@ü\u2028.example",
+    ):
         with pytest.raises(NotDone) as refused:
             composed(mailing.brought(), wrong)
         assert refused.value.is_final

@@ -59,31 +59,16 @@ async def test_each_piece_becomes_a_card_after_payment_with_its_value_and_a_mail
         expiration={"kind": "RELATIVE", "after": "P1M"},
     )
     recipient = {"name": "Bo", "email": "bo@example.org"}
-    order = await placed(
-        admin,
+    lines = [
         gift(made, quantity=2, recipient=recipient, sender="Al", message="Happy\nbirthday"),
         {"giftcard": {"productId": made["id"], "value": "12.34"}},
         goods("5.00"),
-        customer={"email": "al@example.org"},
-        refNo="S-7",
-    )
-    assert (order["status"], order["amountDue"], order["subtotal"]) == (
-        *("PENDING", "107.34"),
-        "107.34",
-    )
-    assert bought(order) == []
+    ]
+    order = await placed(admin, *lines)
+    assert (order["status"], order["amountDue"], bought(order)) == ("PENDING", "107.34", [])
     assert await cards(admin) == []
-    clock.forward(days=10)
-    assert done(await pay(admin, order, "107.34"))["status"] == "CANCELLED"
-    order = await placed(
-        admin,
-        gift(made, quantity=2, recipient=recipient, sender="Al", message="Happy\nbirthday"),
-        {"giftcard": {"productId": made["id"], "value": "12.34"}},
-        goods("5.00"),
-        payments=[cash("107.34")],
-        customer={"email": "al@example.org"},
-        refNo="S-7",
-    )
+    customer = {"email": "al@example.org"}
+    order = await placed(admin, *lines, payments=[cash("107.34")], customer=customer, refNo="S-7")
     assert order["status"] == "PAID"
     assert [len(line["giftcardIds"]) for line in order["lines"]] == [2, 1, 0]
     assert [line["requiresShipping"] for line in order["lines"]] == [False, False, True]
@@ -91,7 +76,7 @@ async def test_each_piece_becomes_a_card_after_payment_with_its_value_and_a_mail
     assert sorted(shown) == sorted(bought(order))
     first, second, chosen = (shown[each] for each in bought(order))
     assert [each["balance"] for each in (first, second, chosen)] == ["50.00", "50.00", "12.34"]
-    assert (first["status"], first["expiresOn"]) == ("ACTIVATED", "2027-01-01")
+    assert (first["status"], first["expiresOn"]) == ("ACTIVATED", "2026-12-21")
     assert first["recipient"] == recipient
     assert first["codes"][0]["codeType"] == "DIGITAL"
     [add] = await movements(admin, giftcardId=first["id"])

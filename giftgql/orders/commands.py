@@ -7,7 +7,7 @@ from giftgql.errors import Refusal, Unavailable
 from giftgql.movements.admission import admit
 from giftgql.orders import quoting, service
 from giftgql.orders.asked import CardPayment, NewOrder
-from giftgql.orders.inputs import WantedCard
+from giftgql.orders.basket import WantedCard
 from giftgql.orders.quoting import Quoted
 from giftgql.orders.refusals import PresentedOtherwise
 from giftgql.orders.views import OrderView
