@@ -45,7 +45,7 @@ QUERIES = {
     *("giftcard", "giftcardBalance", "giftcardTrans", "member", "me"),
     *("giftcardProduct", "giftcardPool", "giftcardCampaign", "giftcardImport"),
     *("giftcardLiability", "giftcardTransSummary", "ledgerCheck", "ledgerTrialBalance"),
-    "outbox",
+    *("outbox", "order"),
 }
 NOUNS = {
     "giftcard": ("giftcard", "GiftCard"),
@@ -57,6 +57,8 @@ NOUNS = {
     "member": ("member", "Member"),
     "memberToken": ("member", "MemberToken"),
     "outbox": ("outbox", "OutboxMessage"),
+    "order": ("order", "Order"),
+    "orderPayment": ("order", "Order"),
 }
 """Of each noun its input and its record. A secret is none of its own: it shows nothing."""
 
