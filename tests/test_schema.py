@@ -65,9 +65,9 @@ NOUNS = {
 VERBS = {
     *("Add", "Edit", "Capture", "Cancel", "Refund", "Transfer"),
     *("Block", "Unblock", "Disable", "Extend", "Unlock"),
-    *("Remove", "Issue", "Publish", "Pause", "Resume", "Retry", "Resend"),
+    *("Remove", "Issue", "Publish", "Pause", "Resume", "Retry", "Resend", "Calculate"),
 }
-ANSWERS = {"giftcardTransfer": "GiftCardTrans"}
+ANSWERS = {"giftcardTransfer": "GiftCardTrans", "orderCalculate": "OrderCalculation"}
 """Mutations that answer another record: the one they make."""
 
 
