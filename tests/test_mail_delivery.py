@@ -94,17 +94,17 @@ async def test_nothing_goes_to_a_server_that_cannot_prove_who_it_is(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown, authority = mailing.certificate(tmp_path)
-    believed, password = {"smtp_ca_file": authority}, "corr%20ect"
+    believed, password = {"smtp_ca_file": authority}, "s3cr%20et"
     more: dict[str, Any]
     for scheme, tls, starttls in (("smtp", None, shown), ("smtps", shown, None)):
         postbox, more = Postbox(), {"tls": tls, "starttls": starttls}
-        async with mailing.smtp_server(postbox, password="corr ect", **more) as port:
+        async with mailing.smtp_server(postbox, password="s3cr et", **more) as port:
             message_id = await mailing.put(store)
             address = f"{scheme}://shop:{{}}@127.0.0.1:{port}"
             lane = mailing.lane(store)
             mailing.by_smtp(store, address.format(password))
             await lane.do_of(mail.JOB, message_id)
-            assert await state(store, message_id) == ("WAITING", "SMTPConnectError")
+            assert await state(store, message_id) == ("WAITING", "SSLCertVerificationError")
             mailing.by_smtp(store, address.format("wrong"), **believed)
             await lane.do_of(mail.JOB, message_id)
             assert await state(store, message_id) == ("WAITING", "SMTPAuthenticationError 535")
@@ -114,11 +114,11 @@ async def test_nothing_goes_to_a_server_that_cannot_prove_who_it_is(
             await lane.do_of(mail.JOB, message_id)
             assert await state(store, message_id) == ("SENT", None)
         assert postbox.were_secret == [True]
-        assert "ect" not in repr(store.settings) + repr(store.settings.smtp)
-    assert "ect" not in "".join(capsys.readouterr()).replace("connect", "")
+        assert "s3cr" not in repr(store.settings) + repr(store.settings.smtp)
+    assert "s3cr" not in "".join(capsys.readouterr())
     async with mailing.smtp_server(postbox) as port:
         mailing.by_smtp(store, f"smtp://127.0.0.1:{port}")
-        with pytest.raises(NotDone, match="SMTPException"):
+        with pytest.raises(NotDone, match="STARTTLS or AUTH is not offered"):
             await transports.greet(store.settings)
 
 
@@ -166,12 +166,12 @@ async def test_a_server_that_is_down_or_silent_is_waited_for(
     await work.do_all(store)
     waiting, error = await state(store, message_id)
     assert waiting == "WAITING"
-    assert str(error) in ("TimeoutError", "SMTPConnectTimeoutError")
+    assert str(error) in ("TimeoutError", "SMTPReadTimeoutError")
     silent.close()
     await silent.wait_closed()
     clock.forward(seconds=10)
     await work.do_all(store)
-    assert await state(store, message_id) == ("WAITING", "SMTPConnectError")
+    assert await state(store, message_id) == ("WAITING", "ConnectionRefusedError")
     assert (await mailing.message(store, message_id)).attempts == 2
     monkeypatch.undo()
     postbox = Postbox()
@@ -189,27 +189,26 @@ async def test_a_killed_process_leaves_a_mail_that_is_sent_once_more_under_its_n
     store: Store, settings: Settings
 ) -> None:
     """The server dies when the mail is on its way, before it can be written down."""
-    postbox = Postbox()
-    has_died = asyncio.Event()
-    running = list[servers.Server]()
+    postbox, has_come = Postbox(), asyncio.Event()
 
-    class Killer(Postbox):
+    class Slow(Postbox):
         async def handle_DATA(  # noqa: N802  aiosmtpd's name
             self, server: object, session: object, envelope: Envelope
         ) -> str:
-            await asyncio.to_thread(running[0].stop, signal.SIGKILL)
             postbox.taken.append(envelope)
-            has_died.set()
+            has_come.set()
+            await asyncio.sleep(servers.PATIENCE)
             return "250 OK"
 
-    async with mailing.smtp_server(Killer()) as port:
+    async with mailing.smtp_server(Slow()) as port:
         url = f"smtp://127.0.0.1:{port}?starttls=off"
         more = {"GIFTGQL_SMTP_URL": url, "GIFTGQL_MAIL_FROM": mailing.SHOP}
         environment = servers.environment(settings.data_dir, settings.database_url, **more)
-        running.append(await asyncio.to_thread(servers.start, environment))
-        message_id = await mailing.put(store)
-        async with asyncio.timeout(servers.PATIENCE):
-            await has_died.wait()
+        with servers.serving(environment) as server:
+            message_id = await mailing.put(store)
+            async with asyncio.timeout(servers.PATIENCE):
+                await has_come.wait()
+            await asyncio.to_thread(server.stop, signal.SIGKILL)
     assert (await state(store, message_id))[0] == "WAITING"
     async with mailing.smtp_server(postbox) as port:
         mailing.by_smtp(store, f"smtp://127.0.0.1:{port}?starttls=off")
