@@ -11,6 +11,7 @@ from giftgql import work
 from giftgql.jobs.service import NotDone
 from giftgql.mail import letters, rendering
 from giftgql.mail.letters import Envelope, Letter
+from giftgql.outbox import service as outbox
 from giftgql.outbox.mails import CardReplaced, CardUsed, Content
 from giftgql.settings import Mailbox
 from giftgql.store import Store
@@ -202,3 +203,28 @@ async def test_a_card_that_nobody_can_use_is_not_brought(
         assert (found.state, found.error) == (state, error)
     [only] = mailing.sent(store)
     assert mailing.picture(only) is None
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+async def test_the_code_that_is_sent_is_the_digital_one_else_the_printed_or_the_external_one(
+    admin: Client, store: Store, clock: SetClock
+) -> None:
+    member_id = await factories.member(admin)
+    made = await factories.card(
+        admin,
+        **{"physicalCode": "GC-1111", "physicalPin": "1234", "physicalExpiresOn": "2026-11-22"},
+        **{"externalCode": "EX-1111", "addPersonalCode": True, "memberId": member_id},
+    )
+    assert await mailing.code_of(store, made["id"]) == "GC-1111"
+    message_id = await mailing.put(store, made["id"])
+    await work.do_all(store)
+    [found] = mailing.sent(store)
+    assert "GC-1111" in mailing.body(found, "plain")
+    assert "1234" not in mailing.body(found, "plain")
+    clock.forward(days=2)
+    assert await mailing.code_of(store, made["id"]) == "EX-1111", "a dead code is of no use"
+    assert (await factories.edit(admin, made["id"], revokeExternalCode=True)).code is None
+    async with store.write() as tx:
+        message_id = (await outbox.resend(tx, message_id)).id or 0
+    await work.do_all(store)
+    assert (await mailing.message(store, message_id)).error == "NO_CODE", "the personal one is not"

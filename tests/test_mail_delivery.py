@@ -10,6 +10,7 @@ from aiosmtpd.smtp import Envelope
 
 from giftgql import work
 from giftgql.errors import Unavailable
+from giftgql.installation import service as installation
 from giftgql.jobs.runner import Lane
 from giftgql.jobs.service import NotDone
 from giftgql.mail import service as mail
@@ -243,6 +244,21 @@ async def test_a_repeated_mail_is_one_file_in_the_folder(
     await work.do_all(store)
     assert len(mailing.sent(store)) == 1
     assert (await state(store, message_id))[0] == "SENT"
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+async def test_a_folder_that_takes_no_mail_is_waited_for(store: Store, clock: SetClock) -> None:
+    message_id, folder = await mailing.put(store), store.settings.mail_folder
+    async with store.read() as reading:
+        in_the_way = folder / f"{await installation.epoch(reading)}.{message_id}.eml"
+    in_the_way.mkdir(parents=True)
+    await work.do_all(store)
+    assert await state(store, message_id) == ("WAITING", "IsADirectoryError")
+    assert list(folder.iterdir()) == [in_the_way], "no draft is left"
+    in_the_way.rmdir()
+    clock.forward(seconds=10)
+    await work.do_all(store)
+    assert await state(store, message_id) == ("SENT", None)
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
