@@ -20,11 +20,15 @@ from giftgql.outbox.mails import CardUsed
 from giftgql.outbox.models import OutboxMessage, OutboxState
 from giftgql.settings import Settings
 from giftgql.store import Store, Transaction
-from tests import mailing, servers
+from tests import factories, mailing, servers
 from tests.conftest import SetClock
 from tests.mailing import Postbox
 
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+
+
+on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+"""For what does not depend on the database."""
 
 
 async def state(store: Store, message_id: int) -> tuple[OutboxState, str | None]:
@@ -42,6 +46,7 @@ async def until_sent(store: Store, message_id: int) -> None:
 # Templates
 
 
+@on_sqlite
 async def test_templates_of_a_folder_go_before_ours_and_a_broken_one_stops_nobody_else(
     store: Store, clock: SetClock, tmp_path: Path
 ) -> None:
@@ -72,6 +77,7 @@ async def test_templates_of_a_folder_go_before_ours_and_a_broken_one_stops_nobod
 # SMTP
 
 
+@on_sqlite
 async def test_a_mail_is_handed_over_to_an_smtp_server(store: Store) -> None:
     postbox = Postbox()
     async with mailing.smtp_server(postbox) as port:
@@ -90,7 +96,7 @@ async def test_a_mail_is_handed_over_to_an_smtp_server(store: Store) -> None:
     assert not store.settings.mail_folder.exists()
 
 
-@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@on_sqlite
 async def test_nothing_goes_to_a_server_that_cannot_prove_who_it_is(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,11 +129,11 @@ async def test_nothing_goes_to_a_server_that_cannot_prove_who_it_is(
             await transports.greet(store.settings)
 
 
-@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@on_sqlite
 async def test_what_a_server_refuses_for_good_is_dead_and_the_rest_comes_again(
     store: Store, clock: SetClock
 ) -> None:
-    postbox = Postbox()
+    postbox, card_id = Postbox(), await factories.digital(store)
     async with mailing.smtp_server(postbox) as port:
         mailing.by_smtp(store, f"smtp://127.0.0.1:{port}?starttls=off")
         for replies, reply, expected in (
@@ -140,10 +146,10 @@ async def test_what_a_server_refuses_for_good_is_dead_and_the_rest_comes_again(
             (postbox.of_recipients, "421 Too busy", ("WAITING", "SMTPRecipientRefused 421")),
         ):
             replies.append(reply)
-            message_id = await mailing.put(store)
+            message_id = await mailing.put(store, card_id)
             await work.do_all(store)
             assert await state(store, message_id) == expected
-            other = await mailing.put(store)
+            other = await mailing.put(store, card_id)
             await work.do_all(store)
             assert await state(store, other) == ("SENT", None), "one never holds up another"
         clock.forward(seconds=10)
@@ -151,7 +157,7 @@ async def test_what_a_server_refuses_for_good_is_dead_and_the_rest_comes_again(
         assert await state(store, message_id) == ("SENT", None)
 
 
-@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@on_sqlite
 async def test_a_server_that_is_down_or_silent_is_waited_for(
     store: Store, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,7 +229,7 @@ async def test_a_killed_process_leaves_a_mail_that_is_sent_once_more_under_its_n
     assert mailing.body(first, "plain") == mailing.body(second, "plain")
 
 
-@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@on_sqlite
 async def test_a_repeated_mail_is_one_file_in_the_folder(
     store: Store, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,7 +252,7 @@ async def test_a_repeated_mail_is_one_file_in_the_folder(
     assert (await state(store, message_id))[0] == "SENT"
 
 
-@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@on_sqlite
 async def test_a_folder_that_takes_no_mail_is_waited_for(store: Store, clock: SetClock) -> None:
     message_id, folder = await mailing.put(store), store.settings.mail_folder
     async with store.read() as reading:
@@ -261,7 +267,7 @@ async def test_a_folder_that_takes_no_mail_is_waited_for(store: Store, clock: Se
     assert await state(store, message_id) == ("SENT", None)
 
 
-@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+@on_sqlite
 async def test_a_busy_database_makes_no_second_mail(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
