@@ -116,9 +116,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         given = getattr(item, "callspec", None)
         is_again = given is not None and "postgresql" in given.params.values()
-        if item.path.stem in OF_NO_NEW_CODE or (
-            is_again and item.path.stem not in OF_THE_DATABASE
-        ):
+        if item.path.stem in OF_NO_NEW_CODE or (is_again and item.path.stem not in OF_THE_DATABASE):
             item.add_marker("no_new_code")
 
 
