@@ -25,6 +25,7 @@ from giftgql.products.api import ProductMutation, ProductQuery
 from giftgql.reports.api import ReportQuery
 from giftgql.standing.api import StandingMutation
 from giftgql.values import SCALARS
+from giftgql.webhooks.api import WebhookMutation, WebhookQuery
 
 log = structlog.get_logger("giftgql.graphql")
 
@@ -32,7 +33,7 @@ Query = merge_types(
     "Query",
     (
         *(CardQuery, MovementQuery, ProductQuery, PoolQuery, ImportQuery, CampaignQuery),
-        *(ReportQuery, MemberQuery, OutboxQuery),
+        *(ReportQuery, MemberQuery, OutboxQuery, WebhookQuery),
     ),
 )
 Mutation = merge_types(
@@ -40,6 +41,7 @@ Mutation = merge_types(
     (
         *(CardMutation, IssuingMutation, MovementMutation, StandingMutation),
         *(ProductMutation, PoolMutation, CampaignMutation, MemberMutation, OutboxMutation),
+        WebhookMutation,
     ),
 )
 

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "giftgql"
 FEATURES = (
     *("installation", "requests", "clients", "members", "audit", "tries", "jobs"),
     *("ledger", "products", "pools", "campaigns", "cards", "outbox", "standing", "movements"),
-    *("issuing", "mail", "imports", "generation", "exports", "reports"),
+    *("issuing", "mail", "webhooks", "imports", "generation", "exports", "reports"),
 )
 """In their order: each may know those before it."""
 
@@ -36,7 +36,13 @@ NOUNS = {
     ("cards", "bulk"): 21,
     ("cards", "stock"): 22,
     ("outbox", "mails"): 1,
+    ("outbox", "webhooks"): 1,
     ("movements", "criteria"): 1,
+    ("webhooks", "addresses"): 1,
+    ("webhooks", "calls"): 2,
+    ("webhooks", "events"): 3,
+    ("webhooks", "following"): 21,
+    ("webhooks", "delivery"): 21,
     ("mail", "rendering"): 1,
     ("mail", "letters"): 2,
     ("mail", "transports"): 3,
@@ -62,7 +68,8 @@ NOUNS = {
 
 TYPES = {
     *("models", "ledger.orders", "ledger.books", "products.expiration"),
-    *("cards.criteria", "cards.views", "cards.presented", "outbox.mails", "movements.criteria"),
+    *("cards.criteria", "cards.views", "cards.presented", "movements.criteria"),
+    *("outbox.mails", "outbox.webhooks"),
 }
 """Where a feature keeps what later ones name; all else of it they do through its service."""
 
@@ -79,6 +86,9 @@ OF_EARLIER_FEATURES = {
     "card_batch": {*TYPES, "service", "cards.bulk"},
     "pool_batch": {*TYPES, "service"},
     "receiving": {*TYPES, "service"},
+    "events": {*TYPES, "service"},
+    "following": {*TYPES, "service"},
+    "delivery": {*TYPES, "service"},
     "rendering": {"outbox.mails"},
     "letters": {"service"},
     "transports": {"service"},

@@ -8,7 +8,7 @@ from giftgql import codes
 from giftgql.cards.criteria import Criteria
 from giftgql.cards.models import Code, CodeEnding, GiftCard
 from giftgql.cards.views import CardView, ids, unseal, views
-from giftgql.cards.visibility import USE, usable_by
+from giftgql.cards.visibility import USE, hidden, usable_by
 from giftgql.codes import CodeText, CodeType
 from giftgql.errors import (
     CodeTaken,
@@ -204,6 +204,22 @@ async def by_ids(reading: Reading, card_ids: Sequence[int]) -> dict[int, CardVie
 async def texts(reading: Reading, card_id: int) -> list[CodeText]:
     """A card's live codes in clear, for the server itself."""
     return [unseal(reading, code) for code in await reading.cards.live_codes([card_id])]
+
+
+async def codes_hidden(reading: Reading, code_ids: Sequence[int]) -> dict[int, str]:
+    """Codes masked, live or ended ones."""
+    found = await reading.cards.codes_by_ids(code_ids)
+    return {code.id: hidden(code) for code in found if code.id is not None}
+
+
+async def live_codes_hidden(
+    reading: Reading, card_ids: Sequence[int]
+) -> dict[int, list[tuple[CodeType, str]]]:
+    """The live codes of each card, masked, with their types."""
+    of_card: dict[int, list[tuple[CodeType, str]]] = defaultdict(list)
+    for code in await reading.cards.live_codes(card_ids):
+        of_card[code.card_id].append((code.kind, hidden(code)))
+    return of_card
 
 
 async def code_to_send(reading: Reading, card_id: int) -> CodeText | None:

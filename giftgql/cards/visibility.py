@@ -21,6 +21,11 @@ USE = {
 """The permission without which codes of a type do not exist for a caller."""
 
 
+def hidden(code: Code) -> str:
+    """A code masked, as whoever may see that there is one may see it."""
+    return masked(code.last_four)
+
+
 def usable_by(caller: Caller) -> list[CodeType]:
     """The types of codes that exist for a caller who looks for cards."""
     return [kind for kind in CodeType if caller.may(USE[kind])]
