@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.outbox.models import OutboxChannel, OutboxMessage, OutboxState
 from giftgql.paging import Cut
-from giftgql.rows import Columns, Rows, Write, copy_rows, page_query
+from giftgql.rows import Write, copy_rows, page_query
 
 
 @dataclass(frozen=True)
@@ -58,15 +58,18 @@ class OutboxRepository:
         query = query.execution_options(populate_existing=True)
         return (await self.session.exec(query)).all()
 
-    async def add_all(self, columns: Columns, rows: Rows) -> None:
-        """Add many in the order of their ids to be."""
+    async def add_all(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Add messages, of which the same columns are given, in the order of their ids to be."""
+        columns = tuple(messages[0]) if messages else ()
+        rows = [tuple(each.values()) for each in messages]
         await copy_rows(self.session, [Write(OutboxMessage, columns, rows)])
 
     async def first_in_line(self, endpoint_id: int) -> OutboxMessage | None:
         """What waits for an endpoint and is to be sent first, whether or not it is due."""
         query = _in_line(endpoint_id).order_by(col(OutboxMessage.due_at), col(OutboxMessage.id))
         fresh = query.limit(1).execution_options(populate_existing=True)
-        return (await self.session.exec(fresh)).first()
+        found: OutboxMessage | None = (await self.session.exec(fresh)).first()
+        return found
 
     async def end_line(
         self,

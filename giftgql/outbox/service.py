@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -37,7 +37,7 @@ async def put(tx: Transaction, mail: Mail) -> int:
 
 async def call(tx: Transaction, webhook: Webhook) -> OutboxMessage:
     """Have an endpoint called once this transaction is committed, be it resting or not."""
-    message = OutboxMessage(**_called(tx), **asdict(webhook))
+    message = OutboxMessage(**_columns(tx, webhook))
     await _put(tx, message)
     return message
 
@@ -45,9 +45,8 @@ async def call(tx: Transaction, webhook: Webhook) -> OutboxMessage:
 async def announce(tx: Transaction, webhooks: Sequence[Webhook]) -> None:
     """Have endpoints called once this transaction is committed, each in the order given; one that
     has failed rests for as long as it would have."""
-    same, told = _called(tx), tuple(each.name for each in fields(Webhook))
-    rows = [(*same.values(), *(getattr(each, name) for name in told)) for each in webhooks]
-    await tx.outbox.add_all((*same, *told), rows)
+    rows = [_columns(tx, each) for each in webhooks]
+    await tx.outbox.add_all(rows)
     for endpoint_id in sorted({each.endpoint_id for each in webhooks}):
         await jobs.add(tx, WEBHOOK, endpoint_id, lets_rest=True)
 
@@ -179,9 +178,9 @@ async def _put(tx: Transaction, message: OutboxMessage) -> int:
     return message_id
 
 
-def _called(tx: Transaction) -> dict[str, Any]:
-    """What all webhooks of a transaction have in common."""
+def _columns(tx: Transaction, webhook: Webhook) -> dict[str, Any]:
     return {
+        **{each.name: getattr(webhook, each.name) for each in fields(webhook)},
         "channel": OutboxChannel.WEBHOOK,
         "state": OutboxState.WAITING,
         "attempts": 0,

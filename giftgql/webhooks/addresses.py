@@ -1,30 +1,26 @@
 """Where webhooks may go: what a URL may be, and which addresses are public."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from functools import cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from giftgql.errors import InvalidInput
 
 LONGEST_URL = 2_048
 
-_PRIVATE_4 = [
-    IPv4Network(each)
-    for each in ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-]
-_NOBODYS_4 = [
-    IPv4Network(each)
-    for each in (
-        *("0.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24"),
-        *("198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
-    )
-]
-_PRIVATE_6 = [IPv6Network("::1/128"), IPv6Network("fc00::/7")]
-_UNICAST_6 = IPv6Network("2000::/3")
-_NOBODYS_6 = [
-    IPv6Network(each) for each in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
-]
+_PRIVATE = (
+    *("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"),
+    *("::1/128", "fc00::/7"),
+)
+_NOBODYS = (
+    *("0.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24"),
+    *("198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+    *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
+)
+_UNICAST = ("0.0.0.0/0", "2000::/3")
 """IANA's registries of special addresses. Outside of 2000::/3 lies all that stands for an address
 of another kind, such as one of IPv4, and could be translated into one that is not public."""
 
@@ -38,15 +34,19 @@ class Reach(Enum):
 def reach(address: IPv4Address | IPv6Address) -> Reach:
     """Who can be met at an address: anybody, those of the same network or machine, or nobody
     that webhooks may go to: link-local ones (the cloud's own), multicast, reserved, translated."""
-    if isinstance(address, IPv4Address):
-        private, nobodys, is_unicast = _PRIVATE_4, _NOBODYS_4, True
-    else:
-        private, nobodys, is_unicast = _PRIVATE_6, _NOBODYS_6, address in _UNICAST_6
-    if any(address in network for network in private):  # type: ignore[operator]
+    if _is_in(address, _PRIVATE):
         return Reach.PRIVATE
-    if not is_unicast or any(address in network for network in nobodys):  # type: ignore[operator]
-        return Reach.NONE
-    return Reach.PUBLIC
+    is_anybodys = _is_in(address, _UNICAST) and not _is_in(address, _NOBODYS)
+    return Reach.PUBLIC if is_anybodys else Reach.NONE
+
+
+def _is_in(address: IPv4Address | IPv6Address, networks: Iterable[str]) -> bool:
+    return any(address in network for network in map(_network, networks))
+
+
+@cache
+def _network(text: str) -> IPv4Network | IPv6Network:
+    return ip_network(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class WebhookEndpoint:
             id=strawberry.ID(str(endpoint.id)),
             url=endpoint.url,
             description=endpoint.description,
-            events=[WebhookEvent(each) for each in endpoint.events],
+            events=[each for each in WebhookEvent if each in endpoint.events],
             active=endpoint.is_active,
             secret=secret,
             removed=endpoint.removed_at is not None,
@@ -138,8 +138,8 @@ class WebhookTestInput:
 class WebhookQuery:
     @query(
         requires=Permission.MANAGE_WEBHOOKS,
-        description="Endpoints of webhooks, by id, or all, ordered by id. What they were told is in "
-        "`outbox`.",
+        description="Endpoints of webhooks, by id, or all, ordered by id. What they were told is "
+        "in `outbox`.",
     )
     async def webhook(
         self,

@@ -102,7 +102,7 @@ class _Network(httpcore2.AsyncNetworkBackend):
         self,
         host: str,
         port: int,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  httpcore2's name
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
@@ -134,7 +134,7 @@ class Line:
         try:
             async with asyncio.timeout(CALL_SECONDS):
                 async with self._pool.stream(
-                    "POST", self._url, headers={**sent, **headers}, content=body
+                    "POST", self._url, headers=[*sent.items(), *headers.items()], content=body
                 ) as response:
                     read = 0
                     async for chunk in response.aiter_stream():

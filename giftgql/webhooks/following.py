@@ -18,7 +18,7 @@ from giftgql.outbox import service as outbox
 from giftgql.outbox.webhooks import Webhook
 from giftgql.store import Reading, Store, Transaction
 from giftgql.webhooks import events
-from giftgql.webhooks.events import FIRST, CardState, Happening, WebhookEvent
+from giftgql.webhooks.events import FIRST, CardState, Happening
 from giftgql.webhooks.models import WebhookCard, WebhookEndpoint
 from giftgql.webhooks.repository import Evidence
 from giftgql.webhooks.service import wants

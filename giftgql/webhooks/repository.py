@@ -148,7 +148,7 @@ class WebhookRepository:
         arms = []
         for source in (Movement, HoldEnd, Account):
             number = col(source.changed_in)
-            arm = sql_select(number.label("number")).where(number > after, number < horizon)
+            arm: Any = sql_select(number.label("number")).where(number > after, number < horizon)
             arms.append(sql_select(arm.order_by(number).limit(at_most).subquery()))
         both = union_all(*arms).subquery()
         query = sql_select(both.c.number).order_by(both.c.number).limit(at_most)
@@ -157,7 +157,7 @@ class WebhookRepository:
     async def movements(self, after: int, upto: int) -> list[tuple[int, int, bool]]:
         """(transaction, id, whether it is its end) of the movements that were made or ended."""
         made, ended = col(Movement.changed_in), col(HoldEnd.changed_in)
-        found = list[tuple[int, int, bool]]()
+        found = list[Any]()
         for query, is_end in (
             (select(made, col(Movement.id)).where(made > after, made <= upto), False),
             (select(ended, col(HoldEnd.hold_id)).where(ended > after, ended <= upto), True),
