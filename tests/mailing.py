@@ -101,7 +101,7 @@ def picture(found: EmailMessage) -> EmailMessage | None:
     """The QR code of a mail."""
     parts = [each for each in found.walk() if each.get_content_type() == "image/png"]
     assert len(parts) <= 1
-    return parts[0] if parts else None  # type: ignore[return-value]
+    return parts[0] if parts else None
 
 
 def scanned(png: bytes) -> str:
@@ -133,6 +133,11 @@ class Postbox:
     of_contents: list[str] = field(default_factory=list)
     taken: list[Envelope] = field(default_factory=list)
     were_secret: list[bool] = field(default_factory=list)
+
+    @property
+    def mails(self) -> list[EmailMessage]:
+        contents = [each.content for each in self.taken]
+        return [parsed(each) for each in contents if isinstance(each, bytes)]
 
     async def handle_RCPT(  # noqa: N802  aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -194,8 +199,9 @@ def by_smtp(store: Store, url: str, **more: Any) -> None:
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """What a server on 127.0.0.1 shows, and the file by which it is believed."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name(
-        [x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]
+    key, name = (
+        ec.generate_private_key(ec.SECP256R1()),
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]),
     )
     now = datetime.now(UTC)
     names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])

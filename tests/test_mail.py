@@ -1,7 +1,6 @@
 """Mails: what is in them, what becomes of them, and that no code is anywhere else."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +21,10 @@ from tests.stock import issue, product, remove
 from tests.test_leaks import leaks
 
 HOSTILE = "Eve\r\nBcc: eve@evil.example\r\n\r\n<b>Hi</b> \u2028X-Evil: 1\u202e"
+OF_HOSTILE: Any = {
+    **{"currency": "EUR", "last_four": "1234"},
+    **dict.fromkeys(("recipient", "order_no", "place"), HOSTILE),
+}
 
 
 async def written(store: Store) -> bytes:
@@ -34,9 +37,9 @@ async def written(store: Store) -> bytes:
     return repr(found).encode()
 
 
-def composed(content: Content, address: str = "ada@example.org", **known: Any) -> Letter:
+def composed(content: Content, address: str = "ada@example.org") -> Letter:
     """A mail without a database."""
-    known = {"shop": "Shop", "on": "2026-11-21", "expires_on": None, "code": "GC1", "qr": "", **known}
+    known = {"shop": "Shop", "on": "2026-11-21", "expires_on": None, "code": "GC1", "qr": ""}
     rendered = rendering.render(None, content.topic, {**rendering.words(content), **known})
     sender = Mailbox("Shop", "shop", "example.com")
     sent_at = datetime(2026, 11, 21, tzinfo=UTC)
@@ -114,14 +117,8 @@ async def test_a_use_is_told_without_the_code_and_a_replacement_with_the_new_one
     "content",
     [
         mailing.brought(recipient=HOSTILE, sender=HOSTILE, message=HOSTILE, product=HOSTILE),
-        CardUsed(
-            **{"currency": "EUR", "paid": 1, "left": 2, "last_four": "1234"},
-            **{"recipient": HOSTILE, "order_no": HOSTILE, "place": HOSTILE},
-        ),
-        CardReplaced(
-            **{"currency": "EUR", "paid": 1, "left": 2, "last_four": "1234"},
-            **{"recipient": HOSTILE, "order_no": HOSTILE, "place": HOSTILE},
-        ),
+        CardUsed(paid=1, left=2, **OF_HOSTILE),
+        CardReplaced(paid=1, left=2, **OF_HOSTILE),
     ],
 )
 def test_nobody_breaks_out_of_a_header_or_of_the_html(content: Content) -> None:
@@ -162,7 +159,15 @@ def test_addresses_of_all_scripts_are_written_as_servers_know_them() -> None:
     assert letter.recipient == "örn@xn--bcher-kva.example"
     assert letter.needs_utf8
     assert "Örn <örn@xn--bcher-kva.example>".encode() in letter.content
-    for wrong in ("", "ada", "@b.example", "a@", "a b@c.example", "a@b\n.example", "a@ü\u2028.example"):
+    for wrong in (
+        "",
+        "ada",
+        "@b.example",
+        "a@",
+        "a b@c.example",
+        "a@b\n.example",
+        "a@ü\u2028.example",
+    ):
         with pytest.raises(NotDone) as refused:
             composed(mailing.brought(), wrong)
         assert refused.value.is_final
@@ -176,7 +181,7 @@ async def test_a_card_that_nobody_can_use_is_not_brought(
     expired, disabled = [(await issue(admin, sold))["giftcardIssue"]["id"] for _ in range(2)]
     removed, codeless = [await factories.digital(store) for _ in range(2)]
     due_at = clock.now + timedelta(days=3)
-    expected = {}
+    expected = dict[int, tuple[str, str | None]]()
     for card_id, why in (
         (expired, "CARD_EXPIRED"),
         (disabled, "CARD_DISABLED"),

@@ -177,7 +177,7 @@ async def test_messages_are_listed_and_synchronised(admin: Client, store: Store)
         ({"state": "SENT", "first": 1}, [first]),
         ({"state": "WAITING"}, []),
     ):
-        answers = await shown(admin, **arguments)  # type: ignore[arg-type]
+        answers = await shown(admin, **arguments)
         assert [each["id"] for each in answers] == [str(each) for each in found], arguments
     [one] = await shown(admin, topic="USAGE")
     assert one["facts"] == {

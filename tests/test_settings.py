@@ -164,7 +164,7 @@ def test_what_is_no_smtp_server_is_refused_without_repeating_it(
 ) -> None:
     monkeypatch.setenv("GIFTGQL_SMTP_URL", url)
     monkeypatch.setenv("GIFTGQL_MAIL_FROM", "a@b.example")
-    with pytest.raises(SettingsError, match="^GIFTGQL_SMTP_URL: ") as refused:
+    with pytest.raises(SettingsError, match=r"^GIFTGQL_SMTP_URL: ") as refused:
         read_settings()
     assert PASSWORD not in str(refused.value)
 
@@ -181,7 +181,7 @@ def test_mails_come_from_a_mailbox_which_an_smtp_server_needs(
     monkeypatch.setenv("GIFTGQL_SMTP_URL", "smtp://mx")
     for wrong in ("", "shop", "<a@b", "A <a@b>, B <b@c>", "a@b\u2028", "x" * 9 + "\tA <a@b>"):
         monkeypatch.setenv("GIFTGQL_MAIL_FROM", wrong)
-        with pytest.raises(SettingsError, match="^GIFTGQL_MAIL_FROM: "):
+        with pytest.raises(SettingsError, match=r"^GIFTGQL_MAIL_FROM: "):
             read_settings()
 
 

@@ -20,7 +20,8 @@ class Patience:
 
     def pause(self, attempts: int) -> timedelta:
         """The rest after so many failures in a row."""
-        return min(self.first_pause * 2 ** min(attempts - 1, 20), self.longest_pause)
+        doubled: int = 2 ** min(attempts - 1, 20)
+        return min(self.first_pause * doubled, self.longest_pause)
 
 
 MINUTES = Patience(8, timedelta(seconds=2), timedelta(minutes=5))

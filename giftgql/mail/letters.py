@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP, SMTPUTF8, EmailPolicy
+from email.policy import SMTP, SMTPUTF8
 from io import BytesIO
 
 import idna
@@ -58,8 +58,10 @@ def compose(envelope: Envelope, rendered: Rendered, code: CodeText | None) -> Le
     """
     recipient = _address(envelope.recipient, envelope.recipient_name)
     sender = Address(envelope.sender.name, envelope.sender.local, envelope.sender.domain)
-    policy = (SMTP if recipient.addr_spec.isascii() else SMTPUTF8).clone(cte_type="7bit")
-    message = _message(policy, rendered)
+    policy = SMTP if recipient.addr_spec.isascii() else SMTPUTF8
+    message = EmailMessage(policy.clone(cte_type="7bit"))
+    message.set_content(rendered.text)
+    message.add_alternative(rendered.html, subtype="html")
     message["From"] = sender
     message["To"] = recipient
     message["Subject"] = rendered.subject
@@ -85,13 +87,6 @@ def qr(code: CodeText) -> bytes:
     picture = BytesIO()
     segno.make(code.clear, error="m", micro=False).save(picture, kind="png", scale=8, border=4)
     return picture.getvalue()
-
-
-def _message(policy: EmailPolicy, rendered: Rendered) -> EmailMessage:
-    message = EmailMessage(policy)
-    message.set_content(rendered.text)
-    message.add_alternative(rendered.html, subtype="html")
-    return message
 
 
 def _address(text: str, name: str | None) -> Address:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from giftgql.money import Money
 from giftgql.outbox.mails import Content
@@ -59,7 +59,7 @@ def one_line(text: str) -> str:
 def _environment(folder: Path | None) -> Environment:
     return Environment(
         loader=FileSystemLoader([folder, OWN] if folder else OWN),
-        autoescape=lambda name: str(name).endswith(".html"),
+        autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -82,8 +82,12 @@ async def resend(tx: Transaction, message_id: int) -> OutboxMessage:
     if message.state not in (OutboxState.SENT, OutboxState.CANCELLED):
         raise Conflict("id", f"The message is {message.state.lower()}; it can be tried again.")
     copied = {"channel", "topic", "card_id", "order_id", "endpoint_id", "address", "facts"}
-    facts = {"due_at": tx.now, "created_by": tx.caller.name, "created_at": tx.now}
-    copy = OutboxMessage(**message.model_dump(include=copied), **facts)
+    copy = OutboxMessage(
+        **message.model_dump(include=copied),
+        due_at=tx.now,
+        created_by=tx.caller.name,
+        created_at=tx.now,
+    )
     await _put(tx, copy)
     return copy
 
