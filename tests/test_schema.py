@@ -45,7 +45,7 @@ QUERIES = {
     *("giftcard", "giftcardBalance", "giftcardTrans", "member", "me"),
     *("giftcardProduct", "giftcardPool", "giftcardCampaign", "giftcardImport"),
     *("giftcardLiability", "giftcardTransSummary", "ledgerCheck", "ledgerTrialBalance"),
-    "outbox",
+    *("outbox", "webhook"),
 }
 NOUNS = {
     "giftcard": ("giftcard", "GiftCard"),
@@ -57,15 +57,16 @@ NOUNS = {
     "member": ("member", "Member"),
     "memberToken": ("member", "MemberToken"),
     "outbox": ("outbox", "OutboxMessage"),
+    "webhook": ("webhook", "WebhookEndpoint"),
 }
 """Of each noun its input and its record. A secret is none of its own: it shows nothing."""
 
 VERBS = {
     *("Add", "Edit", "Capture", "Cancel", "Refund", "Transfer"),
     *("Block", "Unblock", "Disable", "Extend", "Unlock"),
-    *("Remove", "Issue", "Publish", "Pause", "Resume", "Retry", "Resend"),
+    *("Remove", "Issue", "Publish", "Pause", "Resume", "Retry", "Resend", "Test"),
 }
-ANSWERS = {"giftcardTransfer": "GiftCardTrans"}
+ANSWERS = {"giftcardTransfer": "GiftCardTrans", "webhookTest": "OutboxMessage"}
 """Mutations that answer another record: the one they make."""
 
 

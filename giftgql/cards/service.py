@@ -215,10 +215,13 @@ async def codes_hidden(reading: Reading, code_ids: Sequence[int]) -> dict[int, s
 async def live_codes_hidden(
     reading: Reading, card_ids: Sequence[int]
 ) -> dict[int, list[tuple[CodeType, str]]]:
-    """The live codes of each card, masked, with their types."""
+    """The live codes of each card, masked, by type."""
     of_card: dict[int, list[tuple[CodeType, str]]] = defaultdict(list)
-    for code in await reading.cards.live_codes(card_ids):
-        of_card[code.card_id].append((code.kind, hidden(code)))
+    live = await reading.cards.live_codes(card_ids)
+    for kind in CodeType:
+        for code in live:
+            if code.kind is kind:
+                of_card[code.card_id].append((kind, hidden(code)))
     return of_card
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -64,12 +64,20 @@ class OutboxRepository:
         rows = [tuple(each.values()) for each in messages]
         await copy_rows(self.session, [Write(OutboxMessage, columns, rows)])
 
-    async def first_in_line(self, endpoint_id: int) -> OutboxMessage | None:
-        """What waits for an endpoint and is to be sent first, whether or not it is due."""
+    async def line(self, endpoint_id: int, *, at_most: int) -> list[OutboxMessage]:
+        """What waits for an endpoint, in the order in which it is to be sent."""
         query = _in_line(endpoint_id).order_by(col(OutboxMessage.due_at), col(OutboxMessage.id))
-        fresh = query.limit(1).execution_options(populate_existing=True)
-        found: OutboxMessage | None = (await self.session.exec(fresh)).first()
-        return found
+        fresh = query.limit(at_most).execution_options(populate_existing=True)
+        return list((await self.session.exec(fresh)).all())
+
+    async def end_waiting(
+        self, message_ids: Collection[int], state: OutboxState, *, at: datetime
+    ) -> None:
+        """End those of the messages in another state that wait."""
+        is_waiting = col(OutboxMessage.state) == OutboxState.WAITING
+        waiting = (col(OutboxMessage.id).in_(message_ids), is_waiting)
+        facts = {"state": state, "ended_at": at, "error": None}
+        await self.session.exec(update(OutboxMessage).where(*waiting).values(**facts))
 
     async def end_line(
         self,

@@ -142,9 +142,14 @@ async def page(
     return page_of(await reading.outbox.page(where, criteria), where)
 
 
-async def first_in_line(reading: Reading, endpoint_id: int) -> OutboxMessage | None:
-    """What an endpoint is to be told first of all that waits for it, whether or not it is due."""
-    return await reading.outbox.first_in_line(endpoint_id)
+async def line(reading: Reading, endpoint_id: int, *, at_most: int) -> list[OutboxMessage]:
+    """What waits for an endpoint, due or not, in the order in which it is to be told."""
+    return await reading.outbox.line(endpoint_id, at_most=at_most)
+
+
+async def all_sent(tx: Transaction, message_ids: Sequence[int]) -> None:
+    """Say that messages were delivered; those that wait no more stay as they are."""
+    await tx.outbox.end_waiting(message_ids, OutboxState.SENT, at=tx.now)
 
 
 async def put_off(tx: Transaction, message: OutboxMessage, until: datetime, why: str) -> None:

@@ -71,7 +71,7 @@ class Target:
         except ValueError:
             raise InvalidInput("url", "is no URL") from None
         if parts.scheme not in ("https", "http") or not host or port == 0:
-            raise InvalidInput("url", "must be like https://example.com/path")
+            raise InvalidInput("url", "must be an HTTPS address with a host")
         if "@" in parts.netloc or "%" in host:
             raise InvalidInput("url", "must not name a user, a password or a network interface")
         if "#" in url:

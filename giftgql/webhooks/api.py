@@ -28,8 +28,15 @@ from giftgql.webhooks.repository import Criteria
 from giftgql.webhooks.service import MOST_ENDPOINTS, OVERLAP, Shown
 
 register(
-    "What endpoints are told: the `type` in the JSON object that is sent, with an `id`, a "
-    "`timestamp` and `data`."
+    "What endpoints are told: the `type` in the JSON object that is sent, beside its `id`, its "
+    "`timestamp` and `data`. Of a card that is `giftcardId`, `sequence` (1, 2, 3 ... for each of "
+    "the card's events), `status`, `balance`, `held`, `currency`, `expiresOn`, `memberId`, "
+    "`productId`, `poolId`, `campaignId`, `removed`, and its `codes`, masked. Of a transaction it "
+    "is `giftcardId`, `sequence`, `transactionId`, `transType`, `status`, `ending` (of an "
+    "authorisation: `CAPTURED`, `CANCELLED`, `TIMED_OUT`), `amount`, `requestedAmount`, "
+    "`releasedAmount`, `balance`, `currency`, `error`, `relatedId`, `sourceId`, `refNo`, "
+    "`memberId`, the `code` that was used, masked, `createdAt`, `authorizedUntil`, `endedAt`. "
+    "What there is nothing of is null."
 )(WebhookEvent)
 
 URL = (

@@ -177,4 +177,4 @@ def _reason(error: BaseException) -> str:
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, httpcore2.ConnectError | httpcore2.ConnectTimeout):
         return "No connection"
-    return "The connection broke" if isinstance(error, httpcore2.NetworkError) else "No HTTP"
+    return "The connection broke" if isinstance(error, httpcore2.NetworkError) else "No HTTP answer"

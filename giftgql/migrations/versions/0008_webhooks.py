@@ -11,6 +11,19 @@ MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    _endpoints()
+    _followed()
+    in_line = sa.text("state = 'WAITING' AND endpoint_id IS NOT NULL")
+    op.create_index(
+        "ix_outbox_message_line",
+        "outbox_message",
+        ["endpoint_id", "due_at", "id"],
+        sqlite_where=in_line,
+        postgresql_where=in_line,
+    )
+
+
+def _endpoints() -> None:
     op.create_table(
         "webhook_endpoint",
         sa.Column("id", ID, primary_key=True),
@@ -39,6 +52,10 @@ def upgrade() -> None:
     )
     for name in ("endpoint_id", "cipher_key"):
         op.create_index(f"ix_webhook_secret_{name}", "webhook_secret", [name])
+
+
+def _followed() -> None:
+    """What has been told."""
     op.create_table(
         "webhook_cursor",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -59,12 +76,4 @@ def upgrade() -> None:
         sa.Column("is_closed", sa.Boolean(), nullable=False),
         sa.Column("is_expired", sa.Boolean(), nullable=False),
         sa.Column("changed_in", sa.BigInteger(), nullable=False),
-    )
-    in_line = sa.text("state = 'WAITING' AND endpoint_id IS NOT NULL")
-    op.create_index(
-        "ix_outbox_message_line",
-        "outbox_message",
-        ["endpoint_id", "due_at", "id"],
-        sqlite_where=in_line,
-        postgresql_where=in_line,
     )
