@@ -94,7 +94,7 @@ def body(found: EmailMessage, kind: str) -> str:
     """The `plain` or the `html` text of a mail."""
     part = found.get_body((kind,))
     assert part is not None
-    return str(part.get_content())
+    return str(part.get_content()).replace("\r\n", "\n")
 
 
 def picture(found: EmailMessage) -> EmailMessage | None:
@@ -114,13 +114,15 @@ def scanned(png: bytes) -> str:
         if png[at + 4 : at + 8] == b"IDAT":
             data += png[at + 8 : at + 8 + size]
         at += size + 12
-    rows, stride = zlib.decompress(data), (width + 7) // 8 + 1
-    pixels = bytes(
-        255 * (rows[y * stride + 1 + x // 8] >> (7 - x % 8) & 1)
-        for y in range(height)
-        for x in range(width)
-    )
-    view = zxingcpp.ImageView(memoryview(pixels), width, height, zxingcpp.ImageFormat.Lum)
+    packed, stride = zlib.decompress(data), (width + 7) // 8 + 1
+    pixels, above = bytearray(), bytes(stride - 1)
+    for start in range(0, height * stride, stride):
+        row = packed[start + 1 : start + stride]
+        if packed[start] == 2:  # it is what is to be added to the row above
+            row = bytes((one + other) % 256 for one, other in zip(row, above, strict=True))
+        pixels += bytes(255 * (row[x // 8] >> (7 - x % 8) & 1) for x in range(width))
+        above = row
+    view = memoryview(bytes(pixels)).cast("B", [height, width])
     [found] = zxingcpp.read_barcodes(view)
     return str(found.text)
 
@@ -153,7 +155,8 @@ class Postbox:
         if self.of_contents:
             return self.of_contents.pop(0)
         self.taken.append(envelope)
-        self.were_secret.append(session.ssl is not None)
+        assert server.transport is not None
+        self.were_secret.append(server.transport.get_extra_info("sslcontext") is not None)
         return "250 OK"
 
 
@@ -168,15 +171,16 @@ async def smtp_server(
 ) -> AsyncIterator[int]:
     """An SMTP server on 127.0.0.1; gives its port."""
 
-    def is_right(*given: Any) -> AuthResult:
+    def known(*given: Any) -> AuthResult:
         found = given[-1]
         assert isinstance(found, LoginPassword)
-        return AuthResult(success=found.password == str(password).encode())
+        is_right = found.password == str(password).encode()
+        return AuthResult(success=is_right, handled=False)
 
     loop = asyncio.get_running_loop()
     options: dict[str, Any] = {"enable_SMTPUTF8": True, "hostname": "localhost"}
     if password is not None:
-        options |= {"authenticator": is_right, "auth_required": True}
+        options |= {"authenticator": known, "auth_required": True}
         options |= {"auth_require_tls": starttls is not None}
     if starttls is not None:
         options |= {"tls_context": starttls, "require_starttls": True}

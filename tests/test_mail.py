@@ -11,6 +11,7 @@ from giftgql import work
 from giftgql.jobs.service import NotDone
 from giftgql.mail import letters, rendering
 from giftgql.mail.letters import Envelope, Letter
+from giftgql.outbox import service as outbox
 from giftgql.outbox.mails import CardReplaced, CardUsed, Content
 from giftgql.settings import Mailbox
 from giftgql.store import Store
@@ -20,7 +21,13 @@ from tests.conftest import SetClock
 from tests.stock import issue, product, remove
 from tests.test_leaks import leaks
 
-HOSTILE = "Eve\r\nBcc: eve@evil.example\r\n\r\n<b>Hi</b> \u2028X-Evil: 1\u202e"
+on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+"""For what does not depend on the database."""
+
+DISGUISED = "=?utf-8?b?eA0KQmNjOiB5QGV2aWwuZXhhbXBsZQ==?= =?utf-8?q?x=0D=0ABcc:_y@x?="
+"""As headers are encoded: "x", a line end, "Bcc: y@evil.example"."""
+
+HOSTILE = f"{DISGUISED} Eve\r\nBcc: eve@evil.example\r\n\r\n<b>Hi</b> \u2028X-Evil: 1\u202e"
 OF_HOSTILE: Any = {
     **{"currency": "EUR", "last_four": "1234"},
     **dict.fromkeys(("recipient", "order_no", "place"), HOSTILE),
@@ -87,6 +94,7 @@ async def test_a_card_arrives_with_value_words_code_and_qr_code(
     assert leaks(plain.encode(), {"code": code.encode()}) == {"code"}
 
 
+@on_sqlite
 async def test_a_use_is_told_without_the_code_and_a_replacement_with_the_new_one(
     store: Store, clock: SetClock
 ) -> None:
@@ -140,7 +148,9 @@ def test_nobody_breaks_out_of_a_header_or_of_the_html(content: Content) -> None:
         'Á"da\\" ' + "Jánsén, " * 30,
         "李小龍" * 60,
         "=?utf-8?q?x=40evil=2Eexample?= <x@evil.example>",
+        DISGUISED,
         "🎁 Ada",
+        'a b @_<b)ba@,<?,"@a"x" ="_;xx,)_a",_x.??=)(a>é "= "@?:?( .<"é>:)=:(:", ,> _"_,< é=',
     ],
 )
 def test_a_name_is_shown_and_never_an_address(name: str) -> None:
@@ -149,6 +159,11 @@ def test_a_name_is_shown_and_never_an_address(name: str) -> None:
     assert to.addr_spec == "ada@example.org"
     assert to.display_name
     assert set(to.display_name) <= set(name) | {" "}
+    in_utf8 = composed(mailing.brought(recipient=name), "örn@example.org").content.decode()
+    [header] = [line for line in in_utf8.replace("\r\n ", " ").splitlines() if line[:3] == "To:"]
+    assert header.endswith(" <örn@example.org>")
+    assert header.count("@") == header.count("<") == 1
+    assert "," not in header
 
 
 def test_addresses_of_all_scripts_are_written_as_servers_know_them() -> None:
@@ -167,12 +182,15 @@ def test_addresses_of_all_scripts_are_written_as_servers_know_them() -> None:
         "a b@c.example",
         "a@b\n.example",
         "a@ü\u2028.example",
+        "a<b@c.example",
+        f"{DISGUISED}@c.example",
     ):
         with pytest.raises(NotDone) as refused:
             composed(mailing.brought(), wrong)
         assert refused.value.is_final
 
 
+@on_sqlite
 async def test_a_card_that_nobody_can_use_is_not_brought(
     admin: Client, store: Store, clock: SetClock
 ) -> None:
@@ -202,3 +220,28 @@ async def test_a_card_that_nobody_can_use_is_not_brought(
         assert (found.state, found.error) == (state, error)
     [only] = mailing.sent(store)
     assert mailing.picture(only) is None
+
+
+@on_sqlite
+async def test_the_code_that_is_sent_is_the_digital_one_else_the_printed_or_the_external_one(
+    admin: Client, store: Store, clock: SetClock
+) -> None:
+    member_id = await factories.member(admin)
+    made = await factories.card(
+        admin,
+        **{"physicalCode": "GC-1111", "physicalPin": "1234", "physicalExpiresOn": "2026-11-22"},
+        **{"externalCode": "EX-1111", "addPersonalCode": True, "memberId": member_id},
+    )
+    assert await mailing.code_of(store, made["id"]) == "GC-1111"
+    message_id = await mailing.put(store, made["id"])
+    await work.do_all(store)
+    [found] = mailing.sent(store)
+    assert "GC-1111" in mailing.body(found, "plain")
+    assert "1234" not in mailing.body(found, "plain")
+    clock.forward(days=2)
+    assert await mailing.code_of(store, made["id"]) == "EX-1111", "a dead code is of no use"
+    assert (await factories.edit(admin, made["id"], revokeExternalCode=True)).code is None
+    async with store.write() as tx:
+        message_id = (await outbox.resend(tx, message_id)).id or 0
+    await work.do_all(store)
+    assert (await mailing.message(store, message_id)).error == "NO_CODE", "the personal one is not"

@@ -103,6 +103,21 @@ async def test_what_waits_about_a_card_or_an_order_can_be_cancelled(
     assert job.state is JobState.CANCELLED
 
 
+async def test_a_message_that_has_ended_is_not_sent_though_its_job_comes_again(
+    store: Store,
+) -> None:
+    message_id = await mailing.put(store)
+    async with store.write() as tx:
+        await outbox.drop(tx, await outbox.held(tx, message_id), "NO_CODE")
+    await work.do_all(store)
+    assert mailing.sent(store) == []
+    async with store.write() as tx:
+        await outbox.failed(tx, message_id, "late")
+        await outbox.bury(tx, message_id)
+    found = await mailing.message(store, message_id)
+    assert (found.state, found.error) == ("CANCELLED", "NO_CODE")
+
+
 async def test_a_message_that_fails_for_a_day_is_dead_until_it_is_tried_again(
     admin: Client, store: Store, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

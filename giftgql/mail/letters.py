@@ -17,8 +17,8 @@ from giftgql.settings import Mailbox
 
 LONGEST_NAME = 100
 
-_BREAKS_NAMES = str.maketrans(dict.fromkeys('()<>@,:;"[]\\', " "))
-"""What would have to be quoted in a name; without it no program can misread where one ends."""
+_BREAKING = ' ()<>@,:;"[]\\'
+"""What may have to be quoted: without it nobody misreads where a name or an address ends."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +57,14 @@ def compose(envelope: Envelope, rendered: Rendered, code: CodeText | None) -> Le
     Raises NotDone for an address that is none.
     """
     recipient = _address(envelope.recipient, envelope.recipient_name)
-    sender = Address(envelope.sender.name, envelope.sender.local, envelope.sender.domain)
+    sender = Address(_shown(envelope.sender.name), envelope.sender.local, envelope.sender.domain)
     policy = SMTP if recipient.addr_spec.isascii() else SMTPUTF8
     message = EmailMessage(policy.clone(cte_type="7bit"))
     message.set_content(rendered.text)
     message.add_alternative(rendered.html, subtype="html")
     message["From"] = sender
     message["To"] = recipient
-    message["Subject"] = rendered.subject
+    message["Subject"] = _shown(rendered.subject)
     message["Date"] = envelope.sent_at
     message["Message-ID"] = f"<{envelope.id_of('')}>"
     message["Auto-Submitted"] = "auto-generated"
@@ -79,7 +79,10 @@ def compose(envelope: Envelope, rendered: Rendered, code: CodeText | None) -> Le
             disposition="inline",
             filename="gift-card.png",
         )
-    return Letter(envelope.name, sender.addr_spec, recipient.addr_spec, message.as_bytes())
+    content = message.as_bytes()
+    if _headers(content) != message.keys():
+        raise NotDone("a header with a line end", is_final=True)
+    return Letter(envelope.name, sender.addr_spec, recipient.addr_spec, content)
 
 
 def qr(code: CodeText) -> bytes:
@@ -93,9 +96,23 @@ def _address(text: str, name: str | None) -> Address:
     local, _, domain = text.rpartition("@")
     try:
         ascii_domain = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
-        if not local or not domain or not text.isprintable() or " " in text:
+        if not local or not domain or _shown(text) != text or set(local + domain) & set(_BREAKING):
             raise ValueError
-        shown = one_line((name or "").translate(_BREAKS_NAMES))[:LONGEST_NAME]
-        return Address(shown, local, ascii_domain)
+        shown = _shown((name or "").translate(dict.fromkeys(map(ord, _BREAKING), " ")))
+        return Address(shown[:LONGEST_NAME], local, ascii_domain)
     except ValueError:
         raise NotDone("no e-mail address", is_final=True) from None
+
+
+def _shown(text: str) -> str:
+    """A text as a header shows it. One that looks as if it were encoded already is taken apart:
+    Python would decode it, and older ones write the line ends in it as they are."""
+    return one_line(text).replace("=?", "= ?")
+
+
+def _headers(content: bytes) -> list[str]:
+    """The names of the headers that whoever reads a mail finds."""
+    lines = content.partition(b"\r\n\r\n")[0].splitlines()
+    return [
+        line.partition(b":")[0].decode() for line in lines if not line.startswith((b" ", b"\t"))
+    ]

@@ -86,7 +86,10 @@ def _not_done(error: Exception) -> NotDone:
     """What became of a mail, without the server's words: they may repeat ours."""
     if isinstance(error, SMTPRecipientsRefused):
         error = error.recipients[0]
-    what = type(error).__name__
+    if type(error) is SMTPException:
+        return NotDone("STARTTLS or AUTH is not offered")
+    cause = error.__cause__
+    what = type(cause if isinstance(cause, OSError) else error).__name__
     if isinstance(error, SMTPNotSupported):
         return NotDone(what, is_final=True)
     if isinstance(error, SMTPResponseException):
