@@ -19,6 +19,7 @@ from giftgql.imports.api import ImportQuery
 from giftgql.issuing.api import IssuingMutation
 from giftgql.members.api import MemberMutation, MemberQuery
 from giftgql.movements.api import MovementMutation, MovementQuery
+from giftgql.orders.api import OrderMutation, OrderQuery
 from giftgql.outbox.api import OutboxMutation, OutboxQuery
 from giftgql.pools.api import PoolMutation, PoolQuery
 from giftgql.products.api import ProductMutation, ProductQuery
@@ -33,15 +34,15 @@ Query = merge_types(
     "Query",
     (
         *(CardQuery, MovementQuery, ProductQuery, PoolQuery, ImportQuery, CampaignQuery),
-        *(ReportQuery, MemberQuery, OutboxQuery, WebhookQuery),
+        *(OrderQuery, ReportQuery, MemberQuery, OutboxQuery, WebhookQuery),
     ),
 )
 Mutation = merge_types(
     "Mutation",
     (
         *(CardMutation, IssuingMutation, MovementMutation, StandingMutation),
-        *(ProductMutation, PoolMutation, CampaignMutation, MemberMutation, OutboxMutation),
-        WebhookMutation,
+        *(ProductMutation, PoolMutation, CampaignMutation, OrderMutation),
+        *(MemberMutation, OutboxMutation, WebhookMutation),
     ),
 )
 

@@ -113,6 +113,12 @@ class Settings(BaseSettings):
     max_authorize_days: int = Field(
         30, ge=1, le=366, description="Longest time an authorisation may hold."
     )
+    order_seconds: Seconds = Field(
+        3_600, description="How long an order may be paid that names no time."
+    )
+    methods_not_for_gift_cards: str = Field(
+        "invoice", description="Methods with which gift cards cannot be bought, commas between."
+    )
     ceiling_minor: int = Field(
         CEILING_MINOR,
         ge=1,
@@ -236,6 +242,11 @@ class Settings(BaseSettings):
     @cached_property
     def keyring_file(self) -> Path:
         return self.keys_file or self.data_dir / "keys.json"
+
+    @cached_property
+    def not_for_gift_cards(self) -> frozenset[str]:
+        names = (name.strip().casefold() for name in self.methods_not_for_gift_cards.split(","))
+        return frozenset(filter(None, names))
 
     @cached_property
     def smtp(self) -> SmtpServer | None:

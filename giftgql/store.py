@@ -26,6 +26,7 @@ from giftgql.jobs.repository import JobRepository
 from giftgql.ledger.repository import LedgerRepository
 from giftgql.members.repository import MemberRepository
 from giftgql.movements.repository import MovementRepository
+from giftgql.orders.repository import OrderRepository
 from giftgql.outbox.repository import OutboxRepository
 from giftgql.permissions import THE_SERVER, Caller
 from giftgql.pools.repository import PoolRepository
@@ -168,6 +169,10 @@ class Reading:
     @cached_property
     def webhooks(self) -> WebhookRepository:
         return WebhookRepository(self.session)
+
+    @cached_property
+    def orders(self) -> OrderRepository:
+        return OrderRepository(self.session)
 
     @cached_property
     def imports(self) -> ImportRepository:

@@ -106,14 +106,22 @@ def _name_only(self: object) -> str:
 
 
 def facts_of(given: object, *, without: frozenset[str]) -> dict[str, Any]:
-    """An input's values as given, absent ones left out: what makes a repeated request the same."""
+    """An input's values as given, those of inputs within it too, absent ones left out: what makes
+    a repeated request the same."""
     definition = get_object_definition(type(given), strict=True)
     values = ((each.python_name, getattr(given, each.python_name)) for each in definition.fields)
     return {
-        name: value
+        name: _facts(value, without)
         for name, value in values
         if name not in without and value is not strawberry.UNSET
     }
+
+
+def _facts(value: object, without: frozenset[str]) -> object:
+    if isinstance(value, list):
+        return [_facts(each, without) for each in value]
+    is_input = get_object_definition(value) is not None
+    return facts_of(value, without=without) if is_input else value
 
 
 def given(value: Read | None) -> Read | None:

@@ -45,7 +45,7 @@ QUERIES = {
     *("giftcard", "giftcardBalance", "giftcardTrans", "member", "me"),
     *("giftcardProduct", "giftcardPool", "giftcardCampaign", "giftcardImport"),
     *("giftcardLiability", "giftcardTransSummary", "ledgerCheck", "ledgerTrialBalance"),
-    *("outbox", "webhook"),
+    *("outbox", "webhook", "order"),
 }
 NOUNS = {
     "giftcard": ("giftcard", "GiftCard"),
@@ -58,15 +58,21 @@ NOUNS = {
     "memberToken": ("member", "MemberToken"),
     "outbox": ("outbox", "OutboxMessage"),
     "webhook": ("webhook", "WebhookEndpoint"),
+    "order": ("order", "Order"),
+    "orderPayment": ("order", "Order"),
 }
 """Of each noun its input and its record. A secret is none of its own: it shows nothing."""
 
 VERBS = {
     *("Add", "Edit", "Capture", "Cancel", "Refund", "Transfer"),
     *("Block", "Unblock", "Disable", "Extend", "Unlock"),
-    *("Remove", "Issue", "Publish", "Pause", "Resume", "Retry", "Resend", "Test"),
+    *("Remove", "Issue", "Publish", "Pause", "Resume", "Retry", "Resend", "Test", "Calculate"),
 }
-ANSWERS = {"giftcardTransfer": "GiftCardTrans", "webhookTest": "OutboxMessage"}
+ANSWERS = {
+    "giftcardTransfer": "GiftCardTrans",
+    "orderCalculate": "OrderCalculation",
+    "webhookTest": "OutboxMessage",
+}
 """Mutations that answer another record: the one they make."""
 
 

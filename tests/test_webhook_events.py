@@ -1,14 +1,13 @@
 """What endpoints are told: every event once, numbered, whatever the order of commits."""
 
 import asyncio
-import re
 from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from giftgql import schema, work
+from giftgql import work
 from giftgql.jobs import service as jobs
 from giftgql.jobs.service import LeaseLost
 from giftgql.ledger import service as ledger
@@ -109,10 +108,6 @@ async def test_a_card_is_told_of_from_its_making_to_its_end(
     parts = [captured[name] for name in ("ending", "amount", "releasedAmount")]
     assert parts == ["CAPTURED", "-15.00", "5.00"]
     assert calls[11].data["transType"] == "EXPIRE"
-    described = str(schema.build().get_type_by_name("WebhookEvent").description)  # type: ignore[union-attr]
-    assert {name for call in calls for name in call.data} == {
-        *re.findall(r"`(\w+)`", described)
-    } - {"type", "id", "timestamp", "data", "CAPTURED", "CANCELLED", "TIMED_OUT"}
     written = b"".join(call.body for call in calls)
     for text_ in ("GC49288331", "Ada Jansen", "ada@example.org", "a reason to"):
         assert leaks(written, {"it": text_.encode()}) == set()

@@ -10,7 +10,7 @@ from giftgql.errors import InvalidInput
 from giftgql.settings import Settings
 from giftgql.webhooks import addresses, calls
 from giftgql.webhooks.addresses import Reach, Target
-from giftgql.webhooks.events import CardState, WebhookEvent, news
+from giftgql.webhooks.events import CardState, WebhookEvent, card_news
 
 PUBLIC = ("8.8.8.8", "1.1.1.1", "100.128.0.1", "172.32.0.1", "2001:4860:4860::8888", "2a00::1")
 PRIVATE = (
@@ -109,7 +109,7 @@ def test_what_is_new_of_a_card() -> None:
         (full, CardState(True, 500, is_expired=True), True, [event.GIFTCARD_EXPIRED]),
         (CardState(True, is_expired=True), full, False, []),  # extended
     ):
-        assert news(before, now, is_empty=is_empty) == expected
+        assert card_news(before, now, is_empty=is_empty) == expected
     assert {each.value.partition(".")[2].upper() for each in event} >= {
         each.value for each in CardStatus if each not in (CardStatus.NOT_ACTIVATED,)
     }

@@ -225,6 +225,12 @@ async def live_codes_hidden(
     return of_card
 
 
+async def last_four(reading: Reading, code_id: int | None) -> str:
+    """The end of a code, live or ended; nothing of none."""
+    found = await reading.cards.codes_by_ids([code_id]) if code_id else []
+    return found[0].last_four if found else ""
+
+
 async def code_to_send(reading: Reading, card_id: int) -> CodeText | None:
     """The code in clear with which the holder of a card is to be reached by mail: its digital
     one, else the printed or the external one. A personal one is for its owner's app alone. None

@@ -42,6 +42,12 @@ async def exists(reading: Reading, member_id: str) -> bool:
     return await reading.members.get(member_id) is not None
 
 
+async def email_of(reading: Reading, member_id: str | None) -> str | None:
+    """Where a member gets mail, if that is known."""
+    member = await reading.members.get(member_id) if member_id else None
+    return member.email if member else None
+
+
 async def known(reading: Reading, member_ids: Sequence[str]) -> frozenset[str]:
     """Those of the ids that members have."""
     return frozenset(member.id for member in await reading.members.by_ids(member_ids))

@@ -146,7 +146,7 @@ class GiftcardTransAddInput(CodeInput):
             return None
         if asked is None:
             return timedelta(seconds=settings.authorize_seconds)
-        return _duration(asked, timedelta(days=settings.max_authorize_days))
+        return hold_time(asked, "authorizeFor", timedelta(days=settings.max_authorize_days))
 
 
 @secret_input("The end of an authorisation by taking all of it or a part.")
@@ -219,8 +219,9 @@ def _named(code: str | None, kind: CodeType | None) -> tuple[CodeText | None, Co
     return (None if code is None else codes.given(code, "code")), kind
 
 
-def _duration(written: str, longest: timedelta) -> timedelta:
-    found = duration(written, "authorizeFor")
+def hold_time(written: str, field: str, longest: timedelta) -> timedelta:
+    """A duration of days to seconds, from a second to the longest."""
+    found = duration(written, field)
     if not isinstance(found, timedelta) or not timedelta(seconds=1) <= found <= longest:
-        raise InvalidInput("authorizeFor", f"must be days to seconds, PT1S to P{longest.days}D")
+        raise InvalidInput(field, f"must be days to seconds, PT1S to P{longest.days}D")
     return found

@@ -190,15 +190,22 @@ def reference_of(result: Result) -> Mapping[str, Any] | None:
 def refusal(trans: Trans) -> Declined:
     """What a declined transaction is refused with."""
     assert trans.error is not None
-    field, sentence = _DECLINES.get(trans.error, (None, "The card does not allow this"))
-    if trans.type is MovementType.TRANSFER and trans.asked > 0:  # the other card declined
-        field = "toId"
     facts: dict[str, object] = {"transactionId": str(trans.id)}
+    more = ""
     if trans.error is ErrorCode.INSUFFICIENT_FUNDS:
-        sentence += f": {Money(abs(trans.asked), trans.currency)} of "
-        sentence += f"{Money(trans.balance, trans.currency)}"
-        facts["available"] = str(Money(trans.balance, trans.currency))
-    return Declined(trans.error, field, f"{sentence}.", **facts)
+        balance = Money(trans.balance, trans.currency)
+        more = f": {Money(abs(trans.asked), trans.currency)} of {balance}"
+        facts["available"] = str(balance)
+    is_other_card = trans.type is MovementType.TRANSFER and trans.asked > 0
+    return declined(trans.error, more, field="toId" if is_other_card else None, **facts)
+
+
+def declined(
+    error: ErrorCode, more: str = "", *, field: str | None = None, **facts: object
+) -> Declined:
+    """The refusal of what the rules of money decline; `more` ends its sentence."""
+    at_fault, sentence = _DECLINES.get(error, (None, "The card does not allow this"))
+    return Declined(error, field or at_fault, f"{sentence}{more}.", **facts)
 
 
 def _trans(

@@ -35,8 +35,10 @@ register(
     "is `giftcardId`, `sequence`, `transactionId`, `transType`, `status`, `ending` (of an "
     "authorisation: `CAPTURED`, `CANCELLED`, `TIMED_OUT`), `amount`, `requestedAmount`, "
     "`releasedAmount`, `balance`, `currency`, `error`, `relatedId`, `sourceId`, `refNo`, "
-    "`memberId`, the `code` that was used, masked, `createdAt`, `authorizedUntil`, `endedAt`. "
-    "What there is nothing of is null."
+    "`orderId`, `memberId`, the `code` that was used, masked, `createdAt`, `authorizedUntil`, "
+    "`endedAt`. Of an order it is `orderId`, `status`, `grandTotal`, `paidByGiftcards`, "
+    "`paidOtherwise`, `refunded`, `refundDue`, `currency`, `giftcardIds` of those bought, "
+    "`sourceId`, `refNo`, `memberId`. What there is nothing of is null."
 )(WebhookEvent)
 
 URL = (

@@ -1,4 +1,4 @@
-"""What is told: the events, what a card's state says is new, and the form in which it is sent."""
+"""What is told: the events, what the state of a card or order says is new, and the form of it."""
 
 import secrets
 from collections.abc import Iterable, Mapping
@@ -12,6 +12,8 @@ from giftgql.errors import Described
 from giftgql.ledger.models import HoldEnding
 from giftgql.money import Money
 from giftgql.movements.service import Trans
+from giftgql.orders.models import OrderStatus
+from giftgql.orders.views import OrderView
 
 
 class WebhookEvent(Described):
@@ -33,11 +35,28 @@ class WebhookEvent(Described):
     GIFTCARD_BLOCKED = "giftcard.blocked", "`giftcard.blocked`: it was blocked."
     GIFTCARD_UNBLOCKED = "giftcard.unblocked", "`giftcard.unblocked`: it was unblocked."
     GIFTCARD_DISABLED = "giftcard.disabled", "`giftcard.disabled`: it was ended, or removed."
+    ORDER_PAID = "order.paid", "`order.paid`: all of an order is paid."
+    ORDER_CANCELLED = (
+        "order.cancelled",
+        "`order.cancelled`: it was cancelled, or its time was up before it was paid.",
+    )
+    ORDER_REFUNDED = "order.refunded", "`order.refunded`: something more of it was given back."
     TEST = "test", "`test`: sent by `webhookTest` alone, whatever an endpoint's events are."
 
 
 FIRST = (WebhookEvent.GIFTCARD_CREATED, WebhookEvent.GIFTCARD_ACTIVATED)
 """What comes before the movements of the same moment; all else of a card comes after them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Transactions that are told together: those after one, up to another. Without a gap they have
+    been followed from `begins_in` on, since `begins_at`."""
+
+    after: int
+    upto: int
+    begins_in: int
+    begins_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +84,7 @@ class CardState:
         )
 
 
-def news(before: CardState | None, now: CardState, *, is_empty: bool) -> list[WebhookEvent]:
+def card_news(before: CardState | None, now: CardState, *, is_empty: bool) -> list[WebhookEvent]:
     """What is to be told of a card that was so before, None of one that was not there.
 
     Of what came and went in between nothing is told.
@@ -81,6 +100,33 @@ def news(before: CardState | None, now: CardState, *, is_empty: bool) -> list[We
         WebhookEvent.GIFTCARD_UNBLOCKED: then.is_blocked and not now.is_blocked,
         WebhookEvent.GIFTCARD_BLOCKED: now.is_blocked and not then.is_blocked,
         WebhookEvent.GIFTCARD_DISABLED: now.is_closed and not then.is_closed,
+    }
+    return [event for event, is_new in found.items() if is_new]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderState:
+    """What of an order's state is told when it changes. `refunded` is in minor units."""
+
+    is_paid: bool = False
+    is_cancelled: bool = False
+    refunded: int = 0
+
+    @classmethod
+    def of(cls, view: OrderView) -> "OrderState":
+        return cls(
+            is_paid=view.order.status is OrderStatus.PAID,
+            is_cancelled=view.order.status is OrderStatus.CANCELLED,
+            refunded=sum(payment.refunded for payment in view.payments),
+        )
+
+
+def order_news(before: OrderState, now: OrderState) -> list[WebhookEvent]:
+    """What is to be told of an order that was so before."""
+    found = {
+        WebhookEvent.ORDER_PAID: now.is_paid and not before.is_paid,
+        WebhookEvent.ORDER_CANCELLED: now.is_cancelled and not before.is_cancelled,
+        WebhookEvent.ORDER_REFUNDED: now.refunded > before.refunded,
     }
     return [event for event, is_new in found.items() if is_new]
 
@@ -141,8 +187,9 @@ def of_movement(
     *,
     member_id: str | None,
     code: str | None,
+    order_id: int | None,
 ) -> Happening:
-    """A transaction as it was made, or as it ended, by this code."""
+    """A transaction as it was made, or as it ended: by this code, for this order."""
 
     def money(minor: int) -> str:
         return str(Money(minor, trans.currency))
@@ -162,6 +209,7 @@ def of_movement(
         "relatedId": _id(trans.about_id),
         "sourceId": trans.source_id,
         "refNo": trans.ref_no,
+        "orderId": _id(order_id),
         "memberId": member_id,
         "code": code,
         "createdAt": trans.created_at.isoformat(),
@@ -169,7 +217,32 @@ def of_movement(
         "endedAt": trans.ended_at and trans.ended_at.isoformat(),
     }
     at = trans.ended_at if ending and trans.ended_at else trans.created_at
-    return Happening(WebhookEvent.GIFTCARD_TRANSACTION, at, number, data, card_id=trans.card_id)
+    event = WebhookEvent.GIFTCARD_TRANSACTION
+    return Happening(event, at, number, data, card_id=trans.card_id, order_id=order_id)
+
+
+def of_order(view: OrderView, event: WebhookEvent) -> Happening:
+    """What happened to an order, and how it is since."""
+    order = view.order
+
+    def money(minor: int) -> str:
+        return str(Money(minor, order.currency))
+
+    data = {
+        "orderId": str(order.id),
+        "status": order.status.value,
+        "grandTotal": money(order.total),
+        "paidByGiftcards": money(view.paid_by(is_card=True)),
+        "paidOtherwise": money(view.paid_by(is_card=False)),
+        "refunded": money(sum(payment.refunded for payment in view.payments)),
+        "refundDue": money(order.refund_due),
+        "currency": order.currency,
+        "giftcardIds": [str(each.card_id) for each in view.pieces if each.card_id],
+        "sourceId": order.source_id,
+        "refNo": order.ref_no,
+        "memberId": order.member_id,
+    }
+    return Happening(event, order.modified_at, order.changed_in or 0, data, order_id=order.id)
 
 
 def of_test(endpoint_id: int, at: datetime) -> Happening:

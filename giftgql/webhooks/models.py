@@ -59,6 +59,25 @@ class WebhookCursor(SQLModel, table=True):
     begins_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class WebhookOrder(SQLModel, table=True):
+    """What was last told of an order. `refunded` is in minor units."""
+
+    __tablename__ = "webhook_order"
+
+    order_id: int = Field(
+        foreign_key="customer_order.id",
+        primary_key=True,
+        sa_type=BigId,
+        sa_column_kwargs={"autoincrement": False},
+    )
+    is_paid: bool
+    is_cancelled: bool
+    refunded: int = Field(sa_type=BigInteger)
+    changed_in: int | None = Field(
+        default=None, sa_type=BigInteger, nullable=False, sa_column_kwargs=CHANGED_IN
+    )
+
+
 class WebhookCard(SQLModel, table=True):
     """What was last told of a card, and the number of its last event. `redeemed` is in minor
     units."""

@@ -16,9 +16,16 @@ from giftgql.ledger.models import (
     MovementState,
     MovementType,
 )
+from giftgql.orders.models import Order
 from giftgql.paging import Cut
 from giftgql.rows import Columns, Rows, Write, insert_unless_there, page_query, write_rows
-from giftgql.webhooks.models import WebhookCard, WebhookCursor, WebhookEndpoint, WebhookSecret
+from giftgql.webhooks.models import (
+    WebhookCard,
+    WebhookCursor,
+    WebhookEndpoint,
+    WebhookOrder,
+    WebhookSecret,
+)
 
 _IS_ON = (col(WebhookEndpoint.is_active), col(WebhookEndpoint.removed_at).is_(None))
 
@@ -146,7 +153,7 @@ class WebhookRepository:
     async def numbers(self, after: int, horizon: int, *, at_most: int) -> list[int]:
         """Of each change between two transactions the number of its transaction, in order."""
         arms = []
-        for source in (Movement, HoldEnd, Account):
+        for source in (Movement, HoldEnd, Account, Order):
             number = col(source.changed_in)
             arm: Any = sql_select(number.label("number")).where(number > after, number < horizon)
             arms.append(sql_select(arm.order_by(number).limit(at_most).subquery()))
@@ -167,22 +174,31 @@ class WebhookRepository:
 
     async def changed_cards(self, after: int, upto: int) -> Sequence[int]:
         number = col(Account.changed_in)
-        query = select(Account.id).where(number > after, number <= upto).order_by(number)
+        query = select(Account.id).where(number > after, number <= upto)
         return (await self.session.exec(query)).all()
 
-    # Cards
+    async def changed_orders(self, after: int, upto: int) -> Sequence[int]:
+        number = col(Order.changed_in)
+        query = select(Order.id).where(number > after, number <= upto)
+        return [each for each in (await self.session.exec(query)).all() if each]
+
+    # What was told of cards and orders
 
     async def cards(self, card_ids: Collection[int]) -> Sequence[WebhookCard]:
         query = select(WebhookCard).where(col(WebhookCard.card_id).in_(card_ids))
         fresh = query.execution_options(populate_existing=True)
         return (await self.session.exec(fresh)).all()
 
-    async def write_cards(self, columns: Columns, new: Rows, known: Rows) -> None:
-        """Write what cards were told to be; the first column is their id."""
-        writes = (
-            Write(WebhookCard, columns, new),
-            Write(WebhookCard, columns, known, is_update=True),
-        )
+    async def orders(self, order_ids: Collection[int]) -> Sequence[WebhookOrder]:
+        query = select(WebhookOrder).where(col(WebhookOrder.order_id).in_(order_ids))
+        fresh = query.execution_options(populate_existing=True)
+        return (await self.session.exec(fresh)).all()
+
+    async def write_told(
+        self, model: type[WebhookCard | WebhookOrder], columns: Columns, new: Rows, known: Rows
+    ) -> None:
+        """Write what cards or orders were told to be; the first column is their id."""
+        writes = (Write(model, columns, new), Write(model, columns, known, is_update=True))
         await write_rows(self.session, writes)
 
     async def evidence(self, card_ids: Collection[int], number: int) -> dict[int, Evidence]:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008"
-down_revision = "0005"
+down_revision = "0007"
 
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 MOMENT = sa.DateTime(timezone=True)
@@ -63,6 +63,20 @@ def _followed() -> None:
         sa.Column("announced", sa.BigInteger(), nullable=False),
         sa.Column("begins_in", sa.BigInteger(), nullable=False),
         sa.Column("begins_at", MOMENT, nullable=False),
+    )
+    op.create_table(
+        "webhook_order",
+        sa.Column(
+            "order_id",
+            ID,
+            sa.ForeignKey("customer_order.id"),
+            primary_key=True,
+            autoincrement=False,
+        ),
+        sa.Column("is_paid", sa.Boolean(), nullable=False),
+        sa.Column("is_cancelled", sa.Boolean(), nullable=False),
+        sa.Column("refunded", sa.BigInteger(), nullable=False),
+        sa.Column("changed_in", sa.BigInteger(), nullable=False),
     )
     op.create_table(
         "webhook_card",

@@ -1,0 +1,58 @@
+"""From what a caller sends to an order: gift cards that pay are admitted before any transaction."""
+
+from collections.abc import Sequence
+
+from giftgql.context import Context
+from giftgql.errors import Refusal, Unavailable
+from giftgql.movements.admission import admit
+from giftgql.orders import quoting, service
+from giftgql.orders.asked import CardPayment, NewOrder
+from giftgql.orders.basket import WantedCard
+from giftgql.orders.quoting import Quoted
+from giftgql.orders.refusals import PresentedOtherwise
+from giftgql.orders.views import OrderView
+from giftgql.requests import service as requests
+
+ATTEMPTS = 3
+
+
+async def calculate(context: Context, new: NewOrder, cards: Sequence[WantedCard]) -> Quoted:
+    """What the order would come to. Secrets are checked as for a payment."""
+    admitted = await _admitted(context, cards)
+    async with context.read() as reading:
+        return await quoting.quoted(reading, new, admitted)
+
+
+async def place(context: Context, new: NewOrder, cards: Sequence[WantedCard]) -> OrderView:
+    """Place an order. Where a code was changed since it was looked up, look again."""
+    for _ in range(ATTEMPTS):
+        try:
+            admitted = await _admitted(context, cards)
+        except Refusal:
+            if done := await _done_before(context, new):
+                return done
+            raise
+        try:
+            async with context.write() as tx:
+                return await service.place(tx, new, admitted)
+        except PresentedOtherwise:
+            continue
+    raise Unavailable
+
+
+async def _admitted(context: Context, cards: Sequence[WantedCard]) -> list[CardPayment]:
+    return [
+        CardPayment(
+            await admit(context.store, context.caller, card.wanted, is_taking=True), card.at_most
+        )
+        for card in cards
+    ]
+
+
+async def _done_before(context: Context, new: NewOrder) -> OrderView | None:
+    """The first answer to a repeated order, one of whose codes can be used no longer."""
+    if new.request is None:
+        return None
+    async with context.read() as reading:
+        done = await requests.done(reading, new.request)
+        return None if done is None else await service.again(reading, done)

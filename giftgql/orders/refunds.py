@@ -1,0 +1,170 @@
+"""What is given back of a paid order: to gift cards what they paid, for bought cards what they
+cost while they are unspent, and the rest in the ways in which it was paid."""
+
+from collections.abc import Mapping, Sequence
+
+from giftgql.errors import Conflict, ErrorCode, InvalidInput, NotFound
+from giftgql.ledger import service as ledger
+from giftgql.ledger.orders import By, Close, Refund
+from giftgql.ledger.service import Asked, Result
+from giftgql.money import Money, positive_minor
+from giftgql.movements import service as movements
+from giftgql.orders import service
+from giftgql.orders.asked import NewRefund
+from giftgql.orders.models import OrderPayment, OrderPiece, OrderStatus, PaymentStatus
+from giftgql.orders.refusals import OrderCancelled
+from giftgql.orders.views import OrderView
+from giftgql.outbox import service as outbox
+from giftgql.store import Transaction
+
+
+async def refund(tx: Transaction, wanted: NewRefund) -> OrderView:
+    """Give back a part of a paid order, or all that is left of it.
+
+    Refuses `ORDER_NOT_FOUND`, `ORDER_CANCELLED`, `CONFLICT` where it is not paid or a bought card
+    was used, `REFUND_EXCEEDS_CAPTURED`, `INVALID_INPUT`, and what the rules of money decline, such
+    as a refund to a blocked card; in all cases nothing is given back.
+    """
+    view, done = await service.held(tx, wanted.order_id, wanted.request)
+    if done is not None:
+        return await service.again(tx, done)
+    order = view.order
+    if view.status is OrderStatus.CANCELLED:
+        raise OrderCancelled
+    if view.status is OrderStatus.PENDING:
+        raise Conflict("id", "The order is not paid yet; it can be cancelled.")
+    taken_back = _pieces(view, wanted)
+    by_payment = _by_payment(view, wanted)
+    goods = _goods(view, wanted, by_payment, sum(piece.cost for piece in taken_back))
+    if goods > order.goods - order.goods_refunded:
+        raise movements.declined(ErrorCode.REFUND_EXCEEDS_CAPTURED)
+    amount = goods + sum(piece.cost for piece in taken_back)
+    if by_payment is None:
+        by_payment = _cards_first(view, amount)
+    for piece in taken_back:
+        await _take_back(tx, view, piece, wanted.reason)
+    due = await _give_back(tx, view, by_payment, wanted.reason)
+    facts = {"goods_refunded": order.goods_refunded + goods, "modified_at": tx.now}
+    await tx.orders.update(order, {**facts, "refund_due": order.refund_due + due})
+    return await service.answered(tx, wanted.request, order)
+
+
+def _pieces(view: OrderView, wanted: NewRefund) -> list[OrderPiece]:
+    """The bought cards that are to be taken back: those named, or all where nothing is named."""
+    there = [piece for piece in view.pieces if not piece.taken_back]
+    if wanted.card_ids is None:
+        is_all = wanted.amount is None and wanted.by_payment is None
+        return there if is_all else []
+    of_card = {piece.card_id: piece for piece in there}
+    if len(set(wanted.card_ids)) < len(wanted.card_ids):
+        raise InvalidInput("giftcards", "names a card twice")
+    for card_id in wanted.card_ids:
+        if card_id not in of_card:
+            raise NotFound("giftcards", "gift card that this order bought and still has")
+    return [of_card[card_id] for card_id in wanted.card_ids]
+
+
+def _by_payment(view: OrderView, wanted: NewRefund) -> dict[int, int] | None:
+    if wanted.by_payment is None:
+        return None
+    left, found = {each.id: _left(each) for each in view.payments}, dict[int, int]()
+    for payment_id, text in wanted.by_payment.items():
+        if payment_id not in left:
+            raise NotFound("payments.id", "payment of the order")
+        amount = positive_minor(text, view.order.currency, "payments.amount")
+        if amount > left[payment_id]:
+            raise movements.declined(ErrorCode.REFUND_EXCEEDS_CAPTURED)
+        found[payment_id] = amount
+    return found
+
+
+def _goods(
+    view: OrderView, wanted: NewRefund, by_payment: Mapping[int, int] | None, for_cards: int
+) -> int:
+    """How much is given back that is not for a bought card."""
+    order = view.order
+    named = None if by_payment is None else sum(by_payment.values()) - for_cards
+    if wanted.amount is not None:
+        goods = positive_minor(wanted.amount, order.currency, "amount")
+        if named not in (None, goods):
+            total = Money(goods + for_cards, order.currency)
+            raise InvalidInput("payments", f"must come to {total} together")
+        return goods
+    if named is not None:
+        if named < 0:
+            total = Money(for_cards, order.currency)
+            raise InvalidInput("payments", f"must come to {total}, what the cards cost, or more")
+        return named
+    return 0 if wanted.card_ids is not None else order.goods - order.goods_refunded
+
+
+def _cards_first(view: OrderView, amount: int) -> dict[int, int]:
+    """An amount by payment: to gift cards as far as they paid, then to the others."""
+    found, left = dict[int, int](), amount
+    for payment in sorted(view.payments, key=lambda each: each.card_id is None):
+        part = min(left, _left(payment))
+        if part > 0:
+            assert payment.id is not None
+            found[payment.id] = part
+            left -= part
+    if left > 0:
+        raise movements.declined(ErrorCode.REFUND_EXCEEDS_CAPTURED)
+    return found
+
+
+def _left(payment: OrderPayment) -> int:
+    return payment.amount - payment.refunded if payment.status is PaymentStatus.PAID else 0
+
+
+async def _take_back(
+    tx: Transaction, view: OrderView, piece: OrderPiece, reason: str | None
+) -> None:
+    """Undo the sale of a card that is as it was sold, and disable it."""
+    assert piece.card_id is not None
+    assert piece.movement_id is not None
+    value = view.lines[piece.line].value
+    account = (await ledger.accounts(tx, [piece.card_id]))[piece.card_id]
+    is_untouched = account.posted == account.lifetime == value and not account.open_holds
+    if not is_untouched or await ledger.has_moved(tx, piece.card_id, besides=1):
+        raise Conflict("giftcards", f"The card {piece.card_id} was used; it cannot be taken back.")
+    by = By(tx.caller.name, reason=reason or f"order {view.order.id}")
+    sale = Refund(account_id=piece.card_id, movement_id=piece.movement_id, by=by)
+    await _post(tx, [sale])
+    await ledger.close(tx, Close(account_id=piece.card_id, by=by))
+    await outbox.cancel_waiting(tx, card_id=piece.card_id)
+    await tx.orders.update_part(piece, {"taken_back": True})
+
+
+async def _give_back(
+    tx: Transaction, view: OrderView, by_payment: Mapping[int, int], reason: str | None
+) -> int:
+    """Give so much back of each payment: to cards at once; returns what the shop is to give."""
+    refunds, due = [], 0
+    for payment in view.payments:
+        amount = by_payment.get(payment.id or 0, 0)
+        if amount == 0:
+            continue
+        await tx.orders.update_part(payment, {"refunded": payment.refunded + amount})
+        if payment.card_id is None:
+            due += amount
+            continue
+        assert payment.movement_id is not None
+        by = By(tx.caller.name, payment.code_id, reason=reason or f"order {view.order.id}")
+        refunds.append(
+            Refund(
+                account_id=payment.card_id,
+                movement_id=payment.movement_id,
+                amount=amount,
+                by=by,
+            )
+        )
+    if refunds:
+        await _post(tx, refunds)
+    return due
+
+
+async def _post(tx: Transaction, refunds: Sequence[Refund]) -> None:
+    for result in await ledger.post(tx, [Asked(each) for each in refunds]):
+        assert isinstance(result, Result)
+        if result.outcome.error is not None:
+            raise movements.declined(result.outcome.error)

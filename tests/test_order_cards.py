@@ -1,0 +1,353 @@
+"""Gift cards that orders buy: each piece one card, once, after all is paid; and their refunds."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+from sqlmodel import select
+
+from giftgql import work
+from giftgql.outbox.models import OutboxMessage, OutboxState
+from giftgql.store import Store
+from tests.client import Client
+from tests.conftest import SetClock
+from tests.factories import code_of, done, funded, member, money, movements, stand, trans
+from tests.factories import refund as undo
+from tests.ordering import (
+    calculate,
+    cancel,
+    cash,
+    gift,
+    goods,
+    orders,
+    pay,
+    paying,
+    place,
+    placed,
+    refund,
+)
+from tests.stock import cards, pool, product, stocked
+from tests.tables import Tables
+
+RANGE = {"minimum": "10.00", "maximum": "200.00"}
+
+
+@pytest.fixture
+def tables(store: Store) -> Tables:
+    return Tables(store)
+
+
+def bought(order: dict[str, Any]) -> list[str]:
+    """The cards of all lines."""
+    return [card for line in order["lines"] for card in line["giftcardIds"]]
+
+
+async def mails(tables: Tables, **facts: Any) -> list[OutboxMessage]:
+    found = await tables.all(select(OutboxMessage).order_by(OutboxMessage.id))  # type: ignore[arg-type]
+    return [each for each in found if all(getattr(each, k) == v for k, v in facts.items())]
+
+
+async def test_each_piece_becomes_a_card_after_payment_with_its_value_and_a_mail(
+    admin: Client, tables: Tables, clock: SetClock
+) -> None:
+    made = await product(
+        admin,
+        name="Spring",
+        presets=[{"price": "45.00", "value": "50.00"}],
+        custom=RANGE,
+        expiration={"kind": "RELATIVE", "after": "P1M"},
+    )
+    recipient = {"name": "Bo", "email": "bo@example.org"}
+    lines = [
+        gift(made, quantity=2, recipient=recipient, sender="Al", message="Happy\nbirthday"),
+        {"giftcard": {"productId": made["id"], "value": "12.34"}},
+        goods("5.00"),
+    ]
+    order = await placed(admin, *lines)
+    assert (order["status"], order["amountDue"], bought(order)) == ("PENDING", "107.34", [])
+    assert await cards(admin) == []
+    customer = {"email": "al@example.org"}
+    order = await placed(admin, *lines, payments=[cash("107.34")], customer=customer, refNo="S-7")
+    assert order["status"] == "PAID"
+    assert [len(line["giftcardIds"]) for line in order["lines"]] == [2, 1, 0]
+    assert [line["requiresShipping"] for line in order["lines"]] == [False, False, True]
+    shown = {each["id"]: each for each in await cards(admin)}
+    assert sorted(shown) == sorted(bought(order))
+    first, second, chosen = (shown[each] for each in bought(order))
+    assert [each["balance"] for each in (first, second, chosen)] == ["50.00", "50.00", "12.34"]
+    assert (first["status"], first["expiresOn"]) == ("ACTIVATED", "2026-12-21")
+    assert first["recipient"] == recipient
+    assert first["codes"][0]["codeType"] == "DIGITAL"
+    [add] = await movements(admin, giftcardId=first["id"])
+    assert (add["transType"], add["amount"], add["refNo"]) == ("ADD", "50.00", "S-7")
+    sent = await mails(tables, topic="CARD")
+    assert [(each.address, each.card_id) for each in sent] == [
+        ("bo@example.org", int(first["id"])),
+        ("bo@example.org", int(second["id"])),
+        ("al@example.org", int(chosen["id"])),
+    ]
+    assert sent[0].facts["sender"] == "Al"
+    assert sent[0].facts["message"] == "Happy\nbirthday"
+    assert sent[0].facts["product"] == "Spring"
+    assert await tables.findings() == []
+
+
+async def test_the_rules_of_gift_card_lines_hold_in_bundles_too(
+    admin: Client, tables: Tables
+) -> None:
+    made = await product(admin)
+    card = await funded(admin, "90.00")
+    lines = [goods("30.00", bundleId="b"), gift(made, bundleId="b")]
+    found = done(
+        await calculate(
+            admin,
+            *lines,
+            discounts=[{"amount": "40.00"}],
+            giftcards=paying(card),
+            paymentMethods=["cash", "invoice"],
+        )
+    )
+    assert (found["grandTotal"], found["discount"]) == ("50.00", "30.00")
+    [share] = found["giftcards"]
+    assert share["notApplicable"] == "GIFT_CARD_CANNOT_PAY_FOR_GIFT_CARD"
+    assert (found["allowedPaymentMethods"], found["refusedPaymentMethods"]) == (
+        ["cash"],
+        ["invoice"],
+    )
+    refused = await place(admin, *lines, giftcards=paying(card))
+    assert refused.code == "GIFT_CARD_CANNOT_PAY_FOR_GIFT_CARD"
+    by_invoice = [{"method": "invoice", "amount": "80.00"}]
+    answer = await place(admin, *lines, payments=by_invoice)
+    assert (answer.code, answer.field) == ("PAYMENT_METHOD_NOT_ALLOWED", "payments.method")
+    discounted = await place(admin, gift(made, discount={"percent": "1"}))
+    assert (discounted.code, discounted.field) == ("INVALID_INPUT", "lines.discount")
+    order = await placed(admin, *lines)
+    assert [line["bundleId"] for line in order["lines"]] == ["b", "b"]
+    assert (await pay(admin, order, "80.00", method="invoice")).code == "PAYMENT_METHOD_NOT_ALLOWED"
+    assert (await money(admin, card["id"]))["balance"] == "90.00"
+    assert await tables.findings() == []
+
+
+@pytest.mark.parametrize(
+    ("card", "code"),
+    [
+        ({}, "INVALID_INPUT"),
+        ({"productId": "999", "variantId": "1"}, "NOT_FOUND"),
+        ({"poolId": "999"}, "NOT_FOUND"),
+        ({"giftcardId": "999"}, "NOT_FOUND"),
+        ({"productId": "PRODUCT", "value": "9.99"}, "INVALID_INPUT"),
+        ({"productId": "PRODUCT", "variantId": "999"}, "INVALID_INPUT"),
+        ({"productId": "PRODUCT"}, "INVALID_INPUT"),
+        ({"productId": "PRODUCT", "poolId": "1", "value": "10.00"}, "INVALID_INPUT"),
+        ({"productId": "PRODUCT", "value": "10.00", "memberId": "nobody"}, "MEMBER_NOT_FOUND"),
+        ({"productId": "PRODUCT", "value": "10.00", "deliverOn": "2026-11-20"}, "INVALID_INPUT"),
+        ({"productId": "PRODUCT", "value": "10.00", "sender": "a\r\nb"}, "INVALID_INPUT"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else ",".join(given.values()) or "nothing",
+)
+async def test_what_cannot_be_bought_is_refused(
+    admin: Client, clock: SetClock, card: dict[str, Any], code: str
+) -> None:
+    made = await product(admin, custom=RANGE)
+    given = {key: made["id"] if value == "PRODUCT" else value for key, value in card.items()}
+    answer = await place(admin, {"giftcard": given}, payments=[cash("10.00")])
+    assert answer.code == code, answer.errors
+    assert (await orders(admin), await cards(admin)) == ([], [])
+
+
+async def test_pool_cards_are_reserved_when_ordered_and_two_orders_never_get_one(
+    admin: Client, store: Store, tables: Tables
+) -> None:
+    boxes = await pool(admin)
+    await stocked(store, boxes, 5)
+    free = [each["id"] for each in await cards(admin, poolId=boxes["id"])]
+    named = await placed(admin, {"giftcard": {"giftcardId": free[2]}}, payments=[cash("50.00")])
+    assert (named["status"], bought(named)) == ("PAID", [free[2]])
+    assert (await place(admin, {"giftcard": {"giftcardId": free[2]}})).code == "POOL_EXHAUSTED"
+    line = {"giftcard": {"poolId": boxes["id"]}, "quantity": 2}
+    answers = await asyncio.gather(*(place(admin, line) for _ in range(4)))
+    codes = Counter(answer.code for answer in answers)
+    assert codes[None] == 2
+    assert codes["POOL_EXHAUSTED"] + codes["UNAVAILABLE"] == 2
+    good = [answer["orderAdd"] for answer in answers if not answer.errors]
+    reserved = [card for order in good for card in bought(order)]
+    assert sorted(reserved) == sorted(set(free) - {free[2]})
+    one, two = good
+    paid = done(await pay(admin, one, "100.00"))
+    assert bought(paid) == bought(one)
+    assert {(await money(admin, each))["balance"] for each in bought(paid)} == {"50.00"}
+    assert bought(done(await cancel(admin, two))) == []
+    again = await placed(admin, line)
+    assert sorted(bought(again)) == sorted(bought(two))
+    assert await tables.findings() == []
+
+
+async def test_a_reserved_card_that_a_till_sells_meanwhile_is_not_sold_twice(
+    admin: Client, store: Store, tables: Tables
+) -> None:
+    boxes = await pool(admin)
+    codes = await stocked(store, boxes, 2)
+    one = await placed(admin, {"giftcard": {"poolId": boxes["id"]}})
+    two = await placed(admin, {"giftcard": {"poolId": boxes["id"]}})
+    await cancel(admin, two)
+    done(await trans(admin, code=codes[0], transType="ADD", amount="50.00"))
+    paid = done(await pay(admin, one, "50.00"))
+    assert bought(paid) == bought(two) != bought(one)
+    three = await place(admin, {"giftcard": {"poolId": boxes["id"]}})
+    assert three.code == "POOL_EXHAUSTED"
+    assert await tables.findings() == []
+
+
+async def test_what_can_no_longer_be_issued_is_to_be_given_back(
+    admin: Client, store: Store, clock: SetClock, tables: Tables
+) -> None:
+    boxes = await pool(admin)
+    [code] = await stocked(store, boxes)
+    fixed = await product(admin, expiration={"kind": "FIXED", "on": "2026-11-22"})
+    order = await placed(
+        admin, {"giftcard": {"poolId": boxes["id"]}}, gift(fixed), goods("1.00"), holdFor="P3D"
+    )
+    done(await trans(admin, code=code, transType="ADD", amount="50.00"))
+    clock.forward(days=2)
+    paid = done(await pay(admin, order, "101.00"))
+    assert (paid["status"], paid["refundDue"], bought(paid)) == ("PAID", "100.00", [])
+    assert done(await refund(admin, paid))["refundDue"] == "101.00"
+    assert await tables.findings() == []
+
+
+async def test_a_card_is_delivered_on_its_day_to_who_it_is_for(
+    admin: Client, store: Store, clock: SetClock, tables: Tables
+) -> None:
+    made = await product(admin)
+    owner = await member(admin, email="owner@example.org")
+    await placed(
+        admin,
+        gift(made, memberId=owner, deliverOn="2026-11-24"),
+        gift(made),
+        payments=[cash("100.00")],
+    )
+    [mail] = await mails(tables)
+    assert (mail.address, mail.state, mail.due_at.isoformat()) == (
+        *("owner@example.org", OutboxState.WAITING),
+        "2026-11-24T00:00:00+00:00",
+    )
+    [own] = await cards(admin, memberId=owner)
+    assert own["balance"] == "50.00"
+
+
+async def test_an_owner_is_told_what_was_paid_with_the_card_and_the_payer_is_not(
+    admin: Client, tables: Tables
+) -> None:
+    owner = await member(admin, email="owner@example.org")
+    card, nobodys = await funded(admin, "50.00", memberId=owner), await funded(admin, "50.00")
+    order = await placed(
+        admin,
+        goods("30.00"),
+        giftcards=[*paying(card, amount="20.00"), *paying(nobodys)],
+        customer={"email": "payer@example.org"},
+        refNo="S-3",
+        sourceId="shop",
+    )
+    [mail] = await mails(tables)
+    assert (mail.topic, mail.address) == ("USAGE", "owner@example.org")
+    facts = {name: mail.facts[name] for name in ("paid", "left", "order_no", "place", "last_four")}
+    assert facts == {
+        **{"paid": 2_000, "left": 3_000, "order_no": "S-3", "place": "shop"},
+        "last_four": code_of(card)[-4:],
+    }
+    assert str(mail.order_id) == order["id"]
+
+
+# Refunds
+
+
+async def test_what_a_card_paid_comes_back_to_it_and_never_more(
+    admin: Client, tables: Tables
+) -> None:
+    card = await funded(admin, "60.00")
+    order = await placed(admin, goods("100.00"), giftcards=paying(card), payments=[cash("40.00")])
+    first = done(await refund(admin, order, amount="25.00", reason="a shoe"))
+    assert [each["refunded"] for each in first["payments"]] == ["25.00", "0.00"]
+    by_card, by_cash = (each["id"] for each in order["payments"])
+    second = done(await refund(admin, order, payments=[{"id": by_cash, "amount": "10.00"}]))
+    assert (second["refundDue"], second["payments"][1]["refunded"]) == ("10.00", "10.00")
+    for too_much in (
+        {"amount": "65.01"},
+        {"payments": [{"id": by_card, "amount": "35.01"}]},
+        {"payments": [{"id": by_cash, "amount": "30.01"}]},
+    ):
+        assert (await refund(admin, order, **too_much)).code == "REFUND_EXCEEDS_CAPTURED"
+    unequal = {"amount": "5.00", "payments": [{"id": by_card, "amount": "4.00"}]}
+    assert (await refund(admin, order, **unequal)).code == "INVALID_INPUT"
+    assert (await refund(admin, order, payments=[{"id": "9", "amount": "1"}])).code == "NOT_FOUND"
+    await stand(admin, "Block", card["id"])
+    assert (await refund(admin, order)).code == "CARD_BLOCKED"
+    assert (await money(admin, card["id"]))["balance"] == "25.00"
+    await stand(admin, "Unblock", card["id"])
+    last = [await refund(admin, order, idempotencyKey="last") for _ in range(2)]
+    assert last[1].is_replayed
+    rest = last[1]["orderRefund"]
+    assert [each["refunded"] for each in rest["payments"]] == ["60.00", "40.00"]
+    assert (rest["refundDue"], (await money(admin, card["id"]))["balance"]) == ("40.00", "60.00")
+    assert (await refund(admin, order, amount="0.01")).code == "REFUND_EXCEEDS_CAPTURED"
+    pending = await placed(admin, goods("1.00"))
+    assert (await refund(admin, pending)).code == "CONFLICT"
+    await cancel(admin, pending)
+    assert (await refund(admin, pending)).code == "ORDER_CANCELLED"
+    assert await tables.findings() == []
+
+
+async def test_a_bought_card_is_taken_back_only_while_it_is_as_it_was_sold(
+    admin: Client, store: Store, tables: Tables
+) -> None:
+    made = await product(admin, presets=[{"price": "45.00", "value": "50.00"}])
+    line = gift(made, quantity=3, recipient={"email": "bo@example.org"})
+    order = await placed(admin, line, goods("10.00"), payments=[cash("145.00")])
+    used, kept, returned = bought(order)
+    done(await trans(admin, giftcardId=used, transType="USE", amount="-1.00"))
+    assert (await refund(admin, order)).code == "CONFLICT"
+    assert (await refund(admin, order, giftcards=[used])).code == "CONFLICT"
+    assert (await refund(admin, order, amount="10.01")).code == "REFUND_EXCEEDS_CAPTURED"
+    assert {(await money(admin, each))["status"] for each in (kept, returned)} == {"ACTIVATED"}
+    back = done(await refund(admin, order, giftcards=[returned], amount="4.00"))
+    assert back["refundDue"] == "49.00"
+    assert (await money(admin, returned))["status"] == "DISABLED"
+    [message] = await mails(tables, card_id=int(returned))
+    assert message.state is OutboxState.CANCELLED
+    twice = await refund(admin, order, giftcards=[returned])
+    assert (twice.code, twice.field) == ("NOT_FOUND", "giftcards")
+    rest = done(await refund(admin, order, giftcards=[kept], amount="6.00"))
+    assert rest["refundDue"] == "100.00"
+    assert (await refund(admin, order, giftcards=["999"])).code == "NOT_FOUND"
+    postings = await tables.postings(returned)
+    assert sum(each.amount for each in postings if each.credit_account == int(returned)) == 5_000
+    assert sum(each.amount for each in postings if each.debit_account == int(returned)) == 5_000
+    assert await tables.findings() == []
+
+
+async def test_refunds_at_once_give_back_no_more_than_was_paid(
+    admin: Client, tables: Tables
+) -> None:
+    card = await funded(admin, "60.00")
+    order = await placed(admin, goods("60.00"), giftcards=paying(card))
+    answers = await asyncio.gather(*(refund(admin, order, amount="7.00") for _ in range(20)))
+    assert Counter(answer.code for answer in answers) == {None: 8, "REFUND_EXCEEDS_CAPTURED": 12}
+    [payment] = order["payments"]
+    direct = await undo(admin, payment["transactionId"], "5.00")
+    assert direct.code == "REFUND_EXCEEDS_CAPTURED"
+    assert (await money(admin, card["id"]))["balance"] == "56.00"
+    assert await tables.findings() == []
+
+
+async def test_a_bought_card_pays_for_the_next_order(admin: Client, store: Store) -> None:
+    made = await product(admin)
+    order = await placed(admin, gift(made), payments=[cash("50.00")])
+    [card_id] = bought(order)
+    await work.do_all(store)
+    answer = await admin.run(
+        "query ($id: ID!) { order(id: $id) { results { lines { giftcards { id balance } } } } }",
+        id=order["id"],
+    )
+    [line] = answer["order"]["results"][0]["lines"]
+    assert line["giftcards"] == [{"id": card_id, "balance": "50.00"}]
