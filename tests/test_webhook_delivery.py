@@ -25,6 +25,10 @@ from tests.webhooking import Receiver, endpoint, receiver, redo, sent
 DAY = 86_400
 
 
+on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+"""The network is the same whatever the database is."""
+
+
 @pytest.fixture(autouse=True)
 def private(store: Store) -> None:
     webhooking.allow_private(store)
@@ -78,6 +82,7 @@ async def test_an_endpoint_that_is_down_rests_and_is_told_in_order_and_another_i
         assert live["id"] != dead["id"]
 
 
+@on_sqlite
 async def test_a_message_that_is_refused_is_put_off_and_holds_up_no_other(
     admin: Client, store: Store, clock: SetClock
 ) -> None:
@@ -179,6 +184,7 @@ async def endless() -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n" + b"x" * 1_000_000
 
 
+@on_sqlite
 async def test_whoever_is_slow_talkative_or_speaks_no_http_does_no_harm(
     admin: Client, store: Store, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +214,7 @@ async def test_whoever_is_slow_talkative_or_speaks_no_http_does_no_harm(
     assert (await shown(admin, message))[2] in ("No connection", "The connection broke")
 
 
+@on_sqlite
 async def test_many_dead_endpoints_hold_up_no_live_one(
     admin: Client, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +237,7 @@ async def test_many_dead_endpoints_hold_up_no_live_one(
     assert {each["state"] for each in await sent(admin, e=ours["id"])} == {"SENT"}
 
 
+@on_sqlite
 async def test_what_was_sent_until_it_was_stopped_is_not_sent_again(
     admin: Client, store: Store
 ) -> None:
@@ -253,6 +261,7 @@ async def test_what_was_sent_until_it_was_stopped_is_not_sent_again(
         ]
 
 
+@on_sqlite
 async def test_a_name_that_changes_its_address_after_the_check_is_checked_again(
     admin: Client, store: Store, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +299,7 @@ async def test_a_name_that_changes_its_address_after_the_check_is_checked_again(
         assert hooks.connections == 0
 
 
+@on_sqlite
 async def test_the_certificate_is_of_the_name_whatever_the_address(
     admin: Client, store: Store, clock: SetClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -234,6 +234,12 @@ async def test_an_endpoint_is_told_what_it_wants_to_know(
         wanted = ["GIFTCARD_BLOCKED", "GIFTCARD_CREATED", "GIFTCARD_BLOCKED"]
         added = await endpoint(admin, some, events=wanted)
         assert added["events"] == ["GIFTCARD_CREATED", "GIFTCARD_BLOCKED"]
+        before = await funded(admin)
+        await webhooking.run(store)
+        await spend(admin, before, "-1.00")  # which nobody wants to know
+        await webhooking.run(store)
+        assert [call.data["giftcardId"] for call in some.take()] == [before["id"]]
+        await spend(admin, before, "-1.00")
         await endpoint(admin, all_)
         made = await funded(admin)
         done(await stand(admin, "Block", made["id"]))
@@ -283,8 +289,7 @@ async def test_transactions_that_commit_in_reverse_order_lose_no_event(
         ids = [await add(slow, first["id"])]
         async with store.write() as quick:
             ids.append(await add(quick, second["id"]))
-        async with store.write() as tx:
-            assert not await following.announce(tx)
+        await tell(store)
         assert await webhooking.rows(store) == [], "none before all earlier ones have ended"
         await late.aclose()
         await tell(store)

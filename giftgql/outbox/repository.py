@@ -60,7 +60,9 @@ class OutboxRepository:
 
     async def add_all(self, messages: Sequence[Mapping[str, Any]]) -> None:
         """Add messages, of which the same columns are given, in the order of their ids to be."""
-        columns = tuple(messages[0]) if messages else ()
+        if not messages:
+            return
+        columns = tuple(messages[0])
         rows = [tuple(each.values()) for each in messages]
         await copy_rows(self.session, [Write(OutboxMessage, columns, rows)])
 

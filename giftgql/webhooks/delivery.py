@@ -18,7 +18,7 @@ from giftgql.webhooks import calls, service
 from giftgql.webhooks.addresses import Target
 from giftgql.webhooks.calls import Answer
 
-LEASE = timedelta(seconds=3 * calls.CALL_SECONDS)
+LEASE = timedelta(seconds=2 * calls.CALL_SECONDS)
 
 A_DAY = timedelta(days=1)
 """A message that is older dies with the next try that fails."""
@@ -26,7 +26,7 @@ A_DAY = timedelta(days=1)
 REFUSED = Patience(20, timedelta(seconds=10), timedelta(hours=4))
 """How long a message rests that the endpoint has answered and not taken."""
 
-PIECE, PIECE_SECONDS = 100, 2.0
+PIECE, PIECE_SECONDS = 50, 1.0
 """So many messages are sent, for so long, before it is written down what became of them. A process
 that dies before that sends them once more."""
 

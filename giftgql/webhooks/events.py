@@ -73,7 +73,8 @@ class CardState:
     def of(cls, view: CardView, before: "CardState | None") -> "CardState":
         """How a card is; its expiry waits while it is blocked."""
         account = view.account
-        has_ended = account.valid_until is not None and account.valid_until <= view.now
+        now = max(view.now, account.modified_at)  # by the clock of whoever swept it
+        has_ended = account.valid_until is not None and account.valid_until <= now
         was_expired = before is not None and before.is_expired
         return cls(
             is_funded=account.lifetime > 0,

@@ -1,7 +1,9 @@
 """Following what happens, and telling it: each transaction once, in the order of their numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from giftgql.installation import service as installation
 from giftgql.jobs import service as jobs
@@ -12,26 +14,45 @@ from giftgql.store import Reading, Store, Transaction
 from giftgql.webhooks import of_cards, of_orders
 from giftgql.webhooks.events import Happening, Span
 from giftgql.webhooks.models import WebhookCursor, WebhookEndpoint
+from giftgql.webhooks.repository import Told
 from giftgql.webhooks.service import wants
 
-BATCH = 500
+BATCH = 200
 """So many changes are told at once, and all that their last transaction has done."""
 
 PAUSE = timedelta(seconds=1)
 """How often it is looked whether anything has happened."""
 
 SOURCES = (of_cards.happenings, of_orders.happenings)
-"""Each finds what has happened in some transactions, and writes down that it is told."""
+"""Each finds what has happened in some transactions, and what is to be remembered of it."""
+
+
+@dataclass(frozen=True)
+class News:
+    """What is to be written next: messages, what was told by them, and up to where."""
+
+    messages: Sequence[Webhook]
+    told: Sequence[Told]
+    cursor: Mapping[str, Any]
+    begin: int | None = None
+    """The first transaction that counts, where their numbers have begun anew."""
 
 
 async def fan_out(store: Store, lease: Lease) -> bool:
-    """Tell endpoints what has happened next; says whether more has."""
+    """Tell endpoints what has happened next; says whether anything has. All is read before the
+    transaction: nobody else writes what it goes by, as nobody else holds the job."""
     async with store.read() as reading:
-        if not await _is_there_news(reading):
-            return False
+        news = await _news(reading)
+    if news is None:
+        return False
     async with store.write() as tx:
         await jobs.hold(tx, lease)
-        return await announce(tx)
+        await outbox.announce(tx, news.messages)
+        await tx.webhooks.write_told(news.told)
+        await tx.webhooks.set_cursor(news.cursor)
+        if news.begin is not None:
+            await tx.webhooks.begin_all(news.begin)
+    return True
 
 
 async def again_at(tx: Transaction, _: int) -> datetime | None:
@@ -39,43 +60,26 @@ async def again_at(tx: Transaction, _: int) -> datetime | None:
     return tx.now + PAUSE if await tx.webhooks.active() else None
 
 
-async def announce(tx: Transaction) -> bool:
-    """Write what endpoints are to be told next, and that it is told; says whether there was
-    anything. One transaction at a time does so: it holds the job."""
-    endpoints = await tx.webhooks.active()
-    if not endpoints:
-        return False
-    cursor, epoch, horizon = await _place(tx)
-    if cursor.epoch != epoch:  # numbers count anew: all that is there is the past
-        await tx.webhooks.begin_all(horizon)
-        begin = {"epoch": epoch, "begins_in": horizon, "begins_at": tx.now}
-        await tx.webhooks.set_cursor(**begin, announced=horizon - 1)
-        return True
-    span = await _span(tx, endpoints, cursor, horizon)
-    if span is None:
-        return False
-    happened = [each for source in SOURCES for each in await source(tx, span)]
-    happened.sort(key=lambda each: each.number)
-    await outbox.announce(tx, _messages(endpoints, happened))
-    begin = {"begins_in": span.begins_in, "begins_at": span.begins_at}
-    await tx.webhooks.set_cursor(**begin, announced=span.upto)
-    return True
-
-
-async def _is_there_news(reading: Reading) -> bool:
+async def _news(reading: Reading) -> News | None:
+    """What is to be told next; None where nothing is, or nobody wants to be told."""
     endpoints = await reading.webhooks.active()
     if not endpoints:
-        return False
-    cursor, epoch, horizon = await _place(reading)
-    is_other = cursor.epoch != epoch
-    return is_other or await _span(reading, endpoints, cursor, horizon) is not None
-
-
-async def _place(reading: Reading) -> tuple[WebhookCursor, str, int]:
-    """Up to where all is told, and what can be told: of this epoch, below this number."""
+        return None
     cursor = await reading.webhooks.cursor()
     assert cursor is not None
-    return cursor, *await installation.sync_state(reading)
+    epoch, horizon = await installation.sync_state(reading)
+    if cursor.epoch != epoch:  # all that is there is the past
+        begin = {"epoch": epoch, "begins_in": horizon, "begins_at": reading.now}
+        return News([], [], {**begin, "announced": horizon - 1}, begin=horizon)
+    span = await _span(reading, endpoints, cursor, horizon)
+    if span is None:
+        return None
+    found = [await source(reading, span) for source in SOURCES]
+    happened = [each for happenings, _ in found for each in happenings]
+    happened.sort(key=lambda each: each.number)
+    begin = {"begins_in": span.begins_in, "begins_at": span.begins_at}
+    told = [told for _, told in found]
+    return News(_messages(endpoints, happened), told, {**begin, "announced": span.upto})
 
 
 async def _span(

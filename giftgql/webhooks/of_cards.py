@@ -12,27 +12,27 @@ from giftgql.cards import service as cards
 from giftgql.cards.views import CardView
 from giftgql.movements import service as movements
 from giftgql.orders import service as orders
-from giftgql.store import Transaction
+from giftgql.store import Reading
 from giftgql.webhooks import events
 from giftgql.webhooks.events import FIRST, CardState, Happening, Span
 from giftgql.webhooks.models import WebhookCard
-from giftgql.webhooks.repository import Evidence
+from giftgql.webhooks.repository import Evidence, Told
 
 _STATES = tuple(each.name for each in fields(CardState))
 _STOPS = (Event.CARD_BLOCKED, Event.CARD_UNBLOCKED, Event.CARD_DISABLED, Event.CARD_REMOVED)
 
 
-async def happenings(tx: Transaction, span: Span) -> list[Happening]:
-    """What has happened to cards in a span, each card's in the order of its numbers, which is then
-    told."""
-    made = await tx.webhooks.movements(span.after, span.upto)
-    recorded = await movements.by_ids(tx, list({each[1] for each in made}))
-    changed = await tx.webhooks.changed_cards(span.after, span.upto)
+async def happenings(reading: Reading, span: Span) -> tuple[list[Happening], Told]:
+    """What has happened to cards in a span, each card's in the order of its numbers, and what they
+    are told to be by it."""
+    made = await reading.webhooks.movements(span.after, span.upto)
+    recorded = await movements.by_ids(reading, list({each[1] for each in made}))
+    changed = await reading.webhooks.changed_cards(span.after, span.upto)
     card_ids = {each.movement.account_id for each in recorded.values()} | set(changed)
-    views = await cards.by_ids(tx, sorted(card_ids))
+    views = await cards.by_ids(reading, sorted(card_ids))
     code_ids = {each.movement.code_id for each in recorded.values() if each.movement.code_id}
-    codes = await cards.codes_hidden(tx, list(code_ids))
-    of_order = await orders.of_movements(tx, list(recorded))
+    codes = await cards.codes_hidden(reading, list(code_ids))
+    of_order = await orders.of_movements(reading, list(recorded))
     moved: dict[int, list[Happening]] = defaultdict(list)
     for number, movement_id, is_end in made:
         found = recorded[movement_id]
@@ -46,19 +46,20 @@ async def happenings(tx: Transaction, span: Span) -> list[Happening]:
             order_id=of_order.get(movement_id),
         )
         moved[card_id].append(happened)
-    return await _numbered(tx, span, views, moved)
+    return await _numbered(reading, span, views, moved)
 
 
 async def _numbered(
-    tx: Transaction,
+    reading: Reading,
     span: Span,
     views: Mapping[int, CardView],
     moved: Mapping[int, Sequence[Happening]],
-) -> list[Happening]:
-    """The movements of these cards and what is new of them, numbered."""
-    told = {each.card_id: each for each in await tx.webhooks.cards(views)}
-    codes = await cards.live_codes_hidden(tx, list(views))
-    before = await _states_before(tx, span, views, told)
+) -> tuple[list[Happening], Told]:
+    """The movements of these cards and what is new of them, numbered, and what they are told to
+    be by that."""
+    told = {each.card_id: each for each in await reading.webhooks.cards(views)}
+    codes = await cards.live_codes_hidden(reading, list(views))
+    before = await _states_before(reading, span, views, told)
     found, new, known = list[Happening](), list[tuple[Any, ...]](), list[tuple[Any, ...]]()
     for card_id, view in views.items():
         now = CardState.of(view, before[card_id])
@@ -75,12 +76,11 @@ async def _numbered(
             found.append(happened.numbered(sequence))
         (known if row else new).append((card_id, sequence, *asdict(now).values()))
     columns = ("card_id", "sequence", *_STATES)
-    await tx.webhooks.write_told(WebhookCard, columns, new, known)
-    return found
+    return found, Told(WebhookCard, columns, new, known)
 
 
 async def _states_before(
-    tx: Transaction,
+    reading: Reading,
     span: Span,
     views: Mapping[int, CardView],
     told: Mapping[int, WebhookCard],
@@ -96,10 +96,10 @@ async def _states_before(
     found |= {view.account.id: None for view in unknown if view.account.id not in old}
     if not old:
         return found
-    evidence = await tx.webhooks.evidence(old, span.begins_in)
+    evidence = await reading.webhooks.evidence(old, span.begins_in)
     stops: dict[str, list[Event]] = defaultdict(list)
     subjects = [f"card:{card_id}" for card_id in old]
-    for each in await audit.since(tx, subjects, _STOPS, span.begins_at):
+    for each in await audit.since(reading, subjects, _STOPS, span.begins_at):
         stops[each.subject].append(each.event)
     for card_id, view in old.items():
         by_books = evidence.get(card_id, Evidence())

@@ -6,27 +6,27 @@ from typing import Any
 
 from giftgql.orders import service as orders
 from giftgql.orders.views import OrderView
-from giftgql.store import Transaction
+from giftgql.store import Reading
 from giftgql.webhooks import events
 from giftgql.webhooks.events import Happening, OrderState, Span
 from giftgql.webhooks.models import WebhookOrder
+from giftgql.webhooks.repository import Told
 
 _STATES = tuple(each.name for each in fields(OrderState))
 
 
-async def happenings(tx: Transaction, span: Span) -> list[Happening]:
-    """What has happened to orders in a span, which is then told."""
-    changed = await tx.webhooks.changed_orders(span.after, span.upto)
-    views = await orders.by_ids(tx, changed)
-    told = {each.order_id: each for each in await tx.webhooks.orders(views)}
+async def happenings(reading: Reading, span: Span) -> tuple[list[Happening], Told]:
+    """What has happened to orders in a span, and what they are told to be by it."""
+    changed = await reading.webhooks.changed_orders(span.after, span.upto)
+    views = await orders.by_ids(reading, changed)
+    told = {each.order_id: each for each in await reading.webhooks.orders(views)}
     found, new, known = list[Happening](), list[tuple[Any, ...]](), list[tuple[Any, ...]]()
     for order_id, view in views.items():
         now = OrderState.of(view)
         before = _state_before(view, told, span)
         found += [events.of_order(view, each) for each in events.order_news(before, now)]
         (known if order_id in told else new).append((order_id, *asdict(now).values()))
-    await tx.webhooks.write_told(WebhookOrder, ("order_id", *_STATES), new, known)
-    return found
+    return found, Told(WebhookOrder, ("order_id", *_STATES), new, known)
 
 
 def _state_before(view: OrderView, told: Mapping[int, WebhookOrder], span: Span) -> OrderState:

@@ -1,4 +1,4 @@
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -45,6 +45,17 @@ class Evidence:
     was_funded: bool = False
     has_moved: bool = False
     used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What cards or orders were told to be: rows of a model, of which the first column is the id;
+    those that are new, and those that are known."""
+
+    model: type[WebhookCard | WebhookOrder]
+    columns: Columns
+    new: Rows
+    known: Rows
 
 
 class WebhookRepository:
@@ -143,7 +154,7 @@ class WebhookRepository:
         insert = insert_unless_there(self.session, WebhookCursor)
         await self.session.exec(insert.values(cursor.model_dump()))
 
-    async def set_cursor(self, **facts: Any) -> None:
+    async def set_cursor(self, facts: Mapping[str, Any]) -> None:
         await self.session.exec(update(WebhookCursor).values(**facts))
 
     async def begin_all(self, number: int) -> None:
@@ -194,12 +205,10 @@ class WebhookRepository:
         fresh = query.execution_options(populate_existing=True)
         return (await self.session.exec(fresh)).all()
 
-    async def write_told(
-        self, model: type[WebhookCard | WebhookOrder], columns: Columns, new: Rows, known: Rows
-    ) -> None:
-        """Write what cards or orders were told to be; the first column is their id."""
-        writes = (Write(model, columns, new), Write(model, columns, known, is_update=True))
-        await write_rows(self.session, writes)
+    async def write_told(self, told: Sequence[Told]) -> None:
+        new = [Write(each.model, each.columns, each.new) for each in told]
+        known = [Write(each.model, each.columns, each.known, is_update=True) for each in told]
+        await write_rows(self.session, [*new, *known])
 
     async def evidence(self, card_ids: Collection[int], number: int) -> dict[int, Evidence]:
         """What the books say of cards as they were before a transaction, and of what came then."""
