@@ -136,7 +136,6 @@ class Postbox:
     taken: list[Envelope] = field(default_factory=list)
     were_secret: list[bool] = field(default_factory=list)
 
-    @property
     def mails(self) -> list[EmailMessage]:
         contents = [each.content for each in self.taken]
         return [parsed(each) for each in contents if isinstance(each, bytes)]

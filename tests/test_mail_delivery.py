@@ -89,7 +89,7 @@ async def test_a_mail_is_handed_over_to_an_smtp_server(store: Store) -> None:
     one, other = sorted(postbox.taken, key=lambda each: str(each.rcpt_tos))
     assert (one.mail_from, one.rcpt_tos) == ("shop@example.com", ["ada@xn--bcher-kva.example"])
     assert other.rcpt_tos == ["örn@example.org"]
-    found = postbox.mails[postbox.taken.index(one)]
+    found = postbox.mails()[postbox.taken.index(one)]
     assert found["From"] == mailing.SHOP
     assert found["Message-ID"].endswith("@example.com>")
     assert mailing.picture(found) is not None
@@ -224,7 +224,7 @@ async def test_a_killed_process_leaves_a_mail_that_is_sent_once_more_under_its_n
         store.clock = SetClock(store.now + mail.LEASE)
         await work.do_all(store)
     assert (await state(store, message_id))[0] == "SENT"
-    first, second = postbox.mails
+    first, second = postbox.mails()
     assert first["Message-ID"] == second["Message-ID"]
     assert mailing.body(first, "plain") == mailing.body(second, "plain")
 
