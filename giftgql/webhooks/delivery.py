@@ -54,6 +54,8 @@ async def deliver(store: Store, lease: Lease) -> bool:
         due = await _due(reading, lease.subject_id)
     if endpoint is None or not endpoint.is_active:
         return await _cancel(store, lease)
+    if not due:
+        return False
     answers = list[tuple[Sending, Answer]]()
     try:
         await _call(store, Target.read(endpoint.url), due, answers)
@@ -63,7 +65,7 @@ async def deliver(store: Store, lease: Lease) -> bool:
     if answers and answers[-1][1].is_of_endpoint:
         await _bury(store, lease)
         raise NotDone(answers[-1][1].why)
-    return bool(due)
+    return True
 
 
 async def again_at(tx: Transaction, endpoint_id: int) -> datetime | None:

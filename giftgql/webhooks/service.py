@@ -85,8 +85,10 @@ async def remove(tx: Transaction, endpoint_id: int) -> WebhookEndpoint:
 
 
 async def switch_off(tx: Transaction, endpoint_id: int) -> None:
-    """What an endpoint gets that wants no more."""
-    endpoint = await _locked(tx, endpoint_id)
+    """What an endpoint gets that wants no more, if it is there yet."""
+    endpoint = await tx.webhooks.lock(endpoint_id)
+    if endpoint is None or not endpoint.is_active:
+        return
     await tx.webhooks.update(endpoint, {"is_active": False, "modified_at": tx.now})
     await _record(tx, Event.WEBHOOK_EDITED, endpoint, is_active=False)
 
