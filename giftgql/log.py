@@ -20,7 +20,10 @@ from giftgql.settings import LogTo, Settings
 
 _SURROUNDINGS = frozenset({"event", "level", "logger", "timestamp"})
 FILE_BYTES, FILES_KEPT = 10_000_000, 5
-_QUIET = ("aiosqlite", "asyncio", "sqlalchemy", "asyncpg", "strawberry", "alembic", "multipart")
+_QUIET = (
+    *("aiosqlite", "asyncio", "sqlalchemy", "asyncpg", "strawberry", "alembic", "multipart"),
+    "httpcore2",
+)
 """Libraries that would log statements, values or queries at their lower levels."""
 
 

@@ -26,6 +26,7 @@ from giftgql.products.api import ProductMutation, ProductQuery
 from giftgql.reports.api import ReportQuery
 from giftgql.standing.api import StandingMutation
 from giftgql.values import SCALARS
+from giftgql.webhooks.api import WebhookMutation, WebhookQuery
 
 log = structlog.get_logger("giftgql.graphql")
 
@@ -33,7 +34,7 @@ Query = merge_types(
     "Query",
     (
         *(CardQuery, MovementQuery, ProductQuery, PoolQuery, ImportQuery, CampaignQuery),
-        *(OrderQuery, ReportQuery, MemberQuery, OutboxQuery),
+        *(OrderQuery, ReportQuery, MemberQuery, OutboxQuery, WebhookQuery),
     ),
 )
 Mutation = merge_types(
@@ -41,7 +42,7 @@ Mutation = merge_types(
     (
         *(CardMutation, IssuingMutation, MovementMutation, StandingMutation),
         *(ProductMutation, PoolMutation, CampaignMutation, OrderMutation),
-        *(MemberMutation, OutboxMutation),
+        *(MemberMutation, OutboxMutation, WebhookMutation),
     ),
 )
 

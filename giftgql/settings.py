@@ -147,6 +147,9 @@ class Settings(BaseSettings):
     mail_templates: Path | None = Field(
         None, description="Folder of templates that go before giftgql's own of the same name."
     )
+    webhooks_allow_private: bool = Field(
+        False, description="Let webhooks go to private and loopback addresses, over http as well."
+    )
     max_waiting_movements: int = Field(
         2_000, ge=100, description="Most movements of money that wait at once."
     )

@@ -38,6 +38,7 @@ from giftgql.settings import Settings
 from giftgql.together import Together
 from giftgql.tries.repository import TriesRepository
 from giftgql.vault import Vault
+from giftgql.webhooks.repository import WebhookRepository
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -164,6 +165,10 @@ class Reading:
     @cached_property
     def publications(self) -> PublicationRepository:
         return PublicationRepository(self.session)
+
+    @cached_property
+    def webhooks(self) -> WebhookRepository:
+        return WebhookRepository(self.session)
 
     @cached_property
     def orders(self) -> OrderRepository:

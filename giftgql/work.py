@@ -24,6 +24,8 @@ from giftgql.outbox import service as outbox
 from giftgql.startup import RESEAL
 from giftgql.store import Store, Transaction
 from giftgql.tries import service as tries
+from giftgql.webhooks import delivery, following
+from giftgql.webhooks import service as webhooks
 
 SWEEP = "sweep"
 
@@ -36,15 +38,19 @@ Batch = Callable[[Transaction], Awaitable[int]]
 async def sweep(store: Store, lease: Lease | None = None) -> bool:
     """End holds and expire funds whose time has come, and forget what is old, in short
     transactions, so that tills need not wait for it."""
-    for batch in (orders.end_overdue, ledger.sweep, tries.forget_old, receiving.forget_unfinished):
+    forget = (tries.forget_old, receiving.forget_unfinished, webhooks.forget_old)
+    for batch in (orders.end_overdue, ledger.sweep, *forget):
         while await _batch(store, lease, batch):
             pass
     return False
 
 
 async def reseal(store: Store, lease: Lease) -> bool:
-    """Seal the next codes with the primary key."""
-    return await _batch(store, lease, cards.reseal) > 0
+    """Seal the next codes, then the next secrets, with the primary key."""
+    is_sealed = await _batch(store, lease, cards.reseal) or await _batch(
+        store, lease, webhooks.reseal
+    )
+    return is_sealed > 0
 
 
 async def _batch(store: Store, lease: Lease | None, batch: Batch) -> int:
@@ -67,14 +73,22 @@ WORKS: Works = {
         patience=jobs.A_DAY,
         lease=mail.LEASE,
     ),
+    webhooks.FAN_OUT: Work(following.fan_out, again_at=following.again_at, patience=jobs.FOR_EVER),
+    webhooks.DELIVERY: Work(
+        delivery.deliver,
+        again_at=delivery.again_at,
+        patience=jobs.FOR_EVER,
+        lease=delivery.LEASE,
+    ),
 }
 
 LANES = (
     *((SWEEP,), (campaigns.JOB, imports.JOB, RESEAL), (generation.PINS,)),
-    *((mail.JOB,),) * 4,
+    (webhooks.FAN_OUT,),
+    *((mail.JOB,), (webhooks.DELIVERY,)) * 4,
 )
 """Kinds that need not wait for each other: what is short, what is long, what takes threads; and
-mails, several at once, as a server that is slow to take one may take others meanwhile."""
+mails and webhooks, several at once, as others may take theirs while one is slow."""
 
 
 async def go_on(store: Store) -> None:

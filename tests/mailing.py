@@ -200,14 +200,15 @@ def by_smtp(store: Store, url: str, **more: Any) -> None:
     store.settings = Settings(smtp_url=url, mail_from=SHOP, _env_file=None, **given)
 
 
-def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """What a server on 127.0.0.1 shows, and the file by which it is believed."""
+def certificate(folder: Path, host: str | None = None) -> tuple[ssl.SSLContext, Path]:
+    """What a server on 127.0.0.1, or of a name, shows, and the file by which it is believed."""
     key, name = (
         ec.generate_private_key(ec.SECP256R1()),
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")]),
     )
     now = datetime.now(UTC)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    here: x509.GeneralName = x509.IPAddress(ip_address("127.0.0.1"))
+    names = x509.SubjectAlternativeName([x509.DNSName(host) if host else here])
     made = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))

@@ -15,6 +15,7 @@ ROOT_FIELDS = {
     "ledgerCheck": "{ ledgerCheck { isClean } }",
     "ledgerTrialBalance": "{ ledgerTrialBalance { balance } }",
     "member": "{ member { until } }",
+    "webhook": "{ webhook { until } }",
     "outbox": "{ outbox { until } }",
     **{
         name: f"mutation {{ {name}({given}) {{ {answered} }} }}"
@@ -47,6 +48,10 @@ ROOT_FIELDS = {
             ("giftcardCampaignCancel", 'campaign: {id: "1"}', "id"),
             ("outboxRetry", 'outbox: {id: "1"}', "id"),
             ("outboxResend", 'outbox: {id: "1"}', "id"),
+            ("webhookAdd", 'webhook: {url: "https://127.0.0.1/"}', "id"),
+            ("webhookEdit", 'webhook: {id: "1"}', "id"),
+            ("webhookRemove", 'webhook: {id: "1"}', "id"),
+            ("webhookTest", 'webhook: {id: "1"}', "id"),
             ("memberAdd", 'member: {id: "C2"}', "id"),
             ("memberEdit", 'member: {id: "C1", name: "Me"}', "id"),
             ("memberTokenAdd", 'member: {id: "C1"}', "token"),

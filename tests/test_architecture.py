@@ -8,154 +8,26 @@ from pathlib import Path
 
 import pytest
 
+from tests.house import (
+    ABOVE,
+    FEATURES,
+    GRAPHQL,
+    HTTP,
+    LAYERS,
+    MAY_GRAPHQL,
+    MAY_SQL,
+    NAMES_REPOSITORIES,
+    NO_NAMES,
+    NOUNS,
+    OF_EARLIER_FEATURES,
+    PURE,
+    PURE_KNOWS,
+    SQL,
+    TEXTS,
+)
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "giftgql"
-
-FEATURES = (
-    *("installation", "requests", "clients", "members", "audit", "tries", "jobs"),
-    *("ledger", "products", "pools", "campaigns", "cards", "outbox", "standing", "movements"),
-    *("issuing", "mail", "orders", "imports", "generation", "exports", "reports"),
-)
-"""In their order: each may know those before it."""
-
-LAYERS = {"models": 0, "repository": 10, "service": 20, "inputs": 30, "api": 40}
-NOUNS = {
-    ("ledger", "orders"): 1,
-    ("ledger", "books"): 2,
-    ("ledger", "decide"): 3,
-    ("ledger", "coalesce"): 21,
-    ("products", "expiration"): 1,
-    ("campaigns", "code_config"): 1,
-    ("jobs", "ahead"): 1,
-    ("jobs", "runner"): 21,
-    ("imports", "card_batch"): 15,
-    ("imports", "pool_batch"): 16,
-    ("imports", "receiving"): 17,
-    ("cards", "criteria"): 1,
-    ("cards", "visibility"): 1,
-    ("cards", "bulk"): 21,
-    ("cards", "stock"): 22,
-    ("outbox", "mails"): 1,
-    ("movements", "criteria"): 1,
-    ("mail", "rendering"): 1,
-    ("mail", "letters"): 2,
-    ("mail", "transports"): 3,
-    ("cards", "presented"): 12,
-    ("cards", "views"): 11,
-    ("cards", "inputs"): LAYERS["inputs"],
-    ("cards", "shown"): 35,
-    ("movements", "inputs"): LAYERS["inputs"],
-    ("movements", "admission"): 31,
-    ("movements", "commands"): 32,
-    ("imports", "headers"): 1,
-    ("imports", "csv_rows"): 2,
-    ("imports", "failures"): 3,
-    ("imports", "cells"): 4,
-    ("imports", "card_rows"): 5,
-    ("imports", "pool_rows"): 5,
-    ("orders", "calculation"): 1,
-    ("orders", "asked"): 2,
-    ("orders", "refusals"): 1,
-    ("orders", "views"): 11,
-    ("orders", "pricing"): 12,
-    ("orders", "quoting"): 13,
-    ("orders", "mails"): 14,
-    ("orders", "settling"): 15,
-    ("orders", "refunds"): 21,
-    ("orders", "basket"): 29,
-    ("orders", "inputs"): LAYERS["inputs"],
-    ("orders", "commands"): 32,
-    ("orders", "shown"): 35,
-    ("exports", "pages"): 1,
-    ("reports", "rules"): 1,
-    ("reports", "movement_checks"): 2,
-    ("reports", "checks"): 3,
-}
-"""Modules beside the four, with their layer."""
-
-TYPES = {
-    *("models", "ledger.orders", "ledger.books", "products.expiration"),
-    *("cards.criteria", "cards.views", "cards.presented", "outbox.mails", "movements.criteria"),
-}
-"""Where a feature keeps what later ones name; all else of it they do through its service."""
-
-OF_EARLIER_FEATURES = {
-    "models": {"models"},
-    "visibility": set(),
-    "repository": {"models"},
-    "presented": set(),
-    "coalesce": {"service"},
-    "views": {*TYPES, "service"},
-    "shown": {*TYPES, "service", "api", "cards.shown"},
-    "runner": {"service"},
-    "pool_rows": {"products.expiration"},
-    "card_batch": {*TYPES, "service", "cards.bulk"},
-    "pool_batch": {*TYPES, "service"},
-    "receiving": {*TYPES, "service"},
-    "rendering": {"outbox.mails"},
-    "letters": {"service"},
-    "transports": {"service"},
-    "criteria": {"models"},
-    "bulk": {*TYPES, "service"},
-    "stock": {*TYPES, "service"},
-    "calculation": set(),
-    "refusals": set(),
-    "asked": {"cards.presented", "service"},
-    "pricing": {*TYPES, "service"},
-    "quoting": {*TYPES, "service"},
-    "mails": {*TYPES, "service"},
-    "settling": {*TYPES, "service", "cards.stock"},
-    "refunds": {*TYPES, "service"},
-    "basket": {*TYPES, "service", "api", "movements.inputs"},
-    "service": {
-        *TYPES,
-        *("service", "campaigns.code_config", "cards.bulk", "cards.stock", "jobs.ahead"),
-    },
-    "inputs": {*TYPES, "service", "api", "movements.inputs"},
-    "admission": {*TYPES, "service", "cards.visibility"},
-    "commands": {*TYPES, "service", "movements.admission"},
-    "api": {
-        *TYPES,
-        *("service", "api", "campaigns.code_config", "cards.stock", "cards.shown"),
-    },
-}
-PURE = {"ledger.orders", "ledger.books", "ledger.decide"}
-PURE_KNOWS = {"giftgql.errors", "giftgql.money", "giftgql.permissions", "giftgql.ledger.models"}
-"""What the rules of money stand on, beside each other."""
-
-TEXTS = {"codes", "durations", "money", "spreadsheets", "campaigns.code_config"}
-TEXTS |= {"products.expiration", "imports.headers", "imports.csv_rows", "imports.failures"}
-TEXTS |= {"orders.calculation"}
-TEXTS |= {"imports.cells", "imports.card_rows", "imports.pool_rows"}
-"""They read and make text: no database, no clock, no files of their own."""
-
-ABOVE = {
-    *("store", "startup", "doctor", "server", "schema", "work", "app"),
-    *("cli", "cli_reports", "cli_bulk"),
-}
-"""They put features together. Of these a feature knows only the store."""
-
-NAMES_REPOSITORIES = {"store", "startup", "doctor", "migrations"}
-SQL = {"sqlalchemy", "sqlmodel", "asyncpg", "aiosqlite", "alembic"}
-GRAPHQL = {"strawberry", "graphql"}
-HTTP = {"starlette", "uvicorn"}
-MAY_SQL = {
-    *("models", "repository", "columns", "rows"),
-    *("database", "sqlite", "store", "startup", "migrations"),
-}
-MAY_GRAPHQL = {
-    "api",
-    "basket",
-    "inputs",
-    "shown",
-    "fields",
-    "values",
-    "context",
-    "guard",
-    "documents",
-    "schema",
-}
-NO_NAMES = {"utils", "util", "helpers", "helper", "common", "core", "base", "manager", "misc"}
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -273,6 +145,8 @@ def test_databases_graphql_and_http_stay_where_they_belong() -> None:
                 assert parts[0] == "app", where
             if library in HTTP - {"starlette"}:
                 assert parts == ["server"], where
+            if library == "httpcore2":
+                assert parts == ["webhooks", "calls"], where
 
 
 def test_the_command_line_knows_graphql_only_to_read_a_member() -> None:

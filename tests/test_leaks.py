@@ -112,7 +112,8 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
         url = postgres.create()
         postgres.sql(f"ALTER DATABASE {postgres.name(url)} SET log_statement = 'all'")
         postgres.sql(f"ALTER DATABASE {postgres.name(url)} SET log_parameter_max_length = -1")
-    environment = servers.environment(tmp_path, url, GIFTGQL_LOG_LEVEL="DEBUG")
+    talkative = {"GIFTGQL_LOG_LEVEL": "DEBUG", "GIFTGQL_WEBHOOKS_ALLOW_PRIVATE": "true"}
+    environment = servers.environment(tmp_path, url, **talkative)
     settings = Settings(data_dir=tmp_path, database_url=url, _env_file=None)
     with servers.serving(environment) as server:
         run = Run(server, settings, postgres)
@@ -144,6 +145,9 @@ def use_codes(run: Run) -> None:
     for each in answer["data"]["giftcardAdd"]["codes"]:
         run.secret(each["code"])
     assert len(answer["data"]["giftcardAdd"]["codes"]) == 3
+    hook = 'webhook: {url: "https://127.0.0.1:9/"}'
+    added = run.post(f"mutation {{ webhookAdd({hook}) {{ secret }} }}")["data"]["webhookAdd"]
+    run.secrets["webhook key"] = b64decode(run.secret(added["secret"]).removeprefix("whsec_"))
     for each in list(run.secrets):
         run.post(FIND, c=each)
     run.post(f'{{ giftcard(code: "{code}") {{ results {{ id }} }} }}')

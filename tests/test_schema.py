@@ -45,7 +45,7 @@ QUERIES = {
     *("giftcard", "giftcardBalance", "giftcardTrans", "member", "me"),
     *("giftcardProduct", "giftcardPool", "giftcardCampaign", "giftcardImport"),
     *("giftcardLiability", "giftcardTransSummary", "ledgerCheck", "ledgerTrialBalance"),
-    *("outbox", "order"),
+    *("outbox", "webhook", "order"),
 }
 NOUNS = {
     "giftcard": ("giftcard", "GiftCard"),
@@ -57,6 +57,7 @@ NOUNS = {
     "member": ("member", "Member"),
     "memberToken": ("member", "MemberToken"),
     "outbox": ("outbox", "OutboxMessage"),
+    "webhook": ("webhook", "WebhookEndpoint"),
     "order": ("order", "Order"),
     "orderPayment": ("order", "Order"),
 }
@@ -65,9 +66,13 @@ NOUNS = {
 VERBS = {
     *("Add", "Edit", "Capture", "Cancel", "Refund", "Transfer"),
     *("Block", "Unblock", "Disable", "Extend", "Unlock"),
-    *("Remove", "Issue", "Publish", "Pause", "Resume", "Retry", "Resend", "Calculate"),
+    *("Remove", "Issue", "Publish", "Pause", "Resume", "Retry", "Resend", "Test", "Calculate"),
 }
-ANSWERS = {"giftcardTransfer": "GiftCardTrans", "orderCalculate": "OrderCalculation"}
+ANSWERS = {
+    "giftcardTransfer": "GiftCardTrans",
+    "orderCalculate": "OrderCalculation",
+    "webhookTest": "OutboxMessage",
+}
 """Mutations that answer another record: the one they make."""
 
 

@@ -15,6 +15,9 @@ class Event(Described):
     CARD_EXTENDED = "CARD_EXTENDED", "The validity of a card's funds was extended."
     CARD_REMOVED = "CARD_REMOVED", "A card that was never used was removed."
     CODES_EXPORTED = "CODES_EXPORTED", "Cards, codes or transactions were exported."
+    WEBHOOK_ADDED = "WEBHOOK_ADDED", "An endpoint of webhooks was added."
+    WEBHOOK_EDITED = "WEBHOOK_EDITED", "An endpoint of webhooks was changed, or got a new secret."
+    WEBHOOK_REMOVED = "WEBHOOK_REMOVED", "An endpoint of webhooks was removed."
     SECRET_UNLOCKED = "SECRET_UNLOCKED", "Wrong tries of a card's PINs and CVVs were forgotten."
 
 

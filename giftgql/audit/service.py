@@ -1,7 +1,9 @@
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 from giftgql.audit.models import AuditEvent, Event
-from giftgql.store import Transaction
+from giftgql.store import Reading, Transaction
 
 
 async def record(tx: Transaction, event: Event, subject: str, **facts: Any) -> None:
@@ -15,3 +17,10 @@ async def record(tx: Transaction, event: Event, subject: str, **facts: Any) -> N
             created_at=tx.now,
         )
     )
+
+
+async def since(
+    reading: Reading, subjects: Collection[str], events: Collection[Event], at: datetime
+) -> Sequence[AuditEvent]:
+    """What of this was done to subjects from a moment on, the first event first."""
+    return await reading.audit.since(subjects, events, at)

@@ -212,6 +212,19 @@ async def codes_hidden(reading: Reading, code_ids: Sequence[int]) -> dict[int, s
     return {code.id: hidden(code) for code in found if code.id is not None}
 
 
+async def live_codes_hidden(
+    reading: Reading, card_ids: Sequence[int]
+) -> dict[int, list[tuple[CodeType, str]]]:
+    """The live codes of each card, masked, by type."""
+    of_card: dict[int, list[tuple[CodeType, str]]] = defaultdict(list)
+    live = await reading.cards.live_codes(card_ids)
+    for kind in CodeType:
+        for code in live:
+            if code.kind is kind:
+                of_card[code.card_id].append((kind, hidden(code)))
+    return of_card
+
+
 async def last_four(reading: Reading, code_id: int | None) -> str:
     """The end of a code, live or ended; nothing of none."""
     found = await reading.cards.codes_by_ids([code_id]) if code_id else []

@@ -51,8 +51,13 @@ def _new_epoch() -> str:
 
 async def epoch(reading: Reading) -> str:
     """What tells this database from others, and from itself before it was restored elsewhere."""
-    found, _ = await reading.installation.sync_state()
-    return found
+    return (await sync_state(reading))[0]
+
+
+async def sync_state(reading: Reading) -> tuple[str, int]:
+    """The epoch, and the first transaction of it that may not have ended: what all before it have
+    written is there."""
+    return await reading.installation.sync_state()
 
 
 async def window(

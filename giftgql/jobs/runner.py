@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Protocol
 
@@ -38,11 +38,13 @@ class Step(Protocol):
 @dataclass(frozen=True)
 class Work:
     """How jobs of a kind are done. `again_in` seconds it is to be done anew, for ever; others have
-    some `patience`. In the transaction that puts a job off or buries it `failed` is told of each
+    some `patience`. In the transaction that ends a job `again_at` is asked when there will be more
+    to do on its record, if ever; in the one that puts it off or buries it `failed` is told of each
     failure and why, `give_up` of the last one. No piece may take longer than the `lease`."""
 
     step: Step
     again_in: Callable[[Store], float] | None = None
+    again_at: Callable[[Transaction, int], Awaitable[datetime | None]] | None = None
     give_up: Callable[[Transaction, int], Awaitable[None]] | None = None
     failed: Callable[[Transaction, int, str], Awaitable[None]] | None = None
     patience: Patience = MINUTES
@@ -107,9 +109,8 @@ class Lane:
                     async with self._store.write() as tx:
                         await service.give_back(tx, lease, is_last=True)
                     return
-            again_in = work.again_in(self._store) if work.again_in else None
             async with self._store.write() as tx:
-                await service.finish(tx, lease, again_in=again_in)
+                await service.finish(tx, lease, again_at=await self._again_at(tx, lease))
         except LeaseLost:
             log.info("job is another's or has ended", kind=lease.kind, subject=lease.subject_id)
         except Unavailable:
@@ -126,6 +127,12 @@ class Lane:
         except Exception as error:
             log.error("job failed", kind=lease.kind, subject=lease.subject_id, exc_info=error)
             await self._fail(lease, type(error).__name__)
+
+    async def _again_at(self, tx: Transaction, lease: Lease) -> datetime | None:
+        work = self._works[lease.kind]
+        if work.again_in is not None:
+            return tx.now + timedelta(seconds=work.again_in(self._store))
+        return await work.again_at(tx, lease.subject_id) if work.again_at else None
 
     async def _give_back(self, lease: Lease) -> None:
         """So that the next one need not wait for the lease to end."""

@@ -32,6 +32,10 @@ A_DAY = Patience(56, timedelta(seconds=10), timedelta(minutes=30))
 """For what depends on others, who may be down for hours: the last try comes a day later."""
 
 
+FOR_EVER = Patience(1_000_000, timedelta(seconds=10), timedelta(minutes=30))
+"""For what goes on for as long as whom it depends on is wanted, be they down for weeks."""
+
+
 class LeaseLost(Exception):
     """The job is another worker's by now, or has ended: what was to be committed must not be."""
 
@@ -59,10 +63,16 @@ class Lease:
 
 
 async def add(
-    tx: Transaction, kind: str, subject_id: int = 0, *, run_at: datetime | None = None
+    tx: Transaction,
+    kind: str,
+    subject_id: int = 0,
+    *,
+    run_at: datetime | None = None,
+    lets_rest: bool = False,
 ) -> None:
     """Have work done once this transaction is committed. Where the same is open already it is
-    due now, and begun once more if it is just being done: what is new might be overlooked."""
+    due now, and begun once more if it is just being done: what is new might be overlooked. With
+    `lets_rest` one that has failed rests for as long as it would have."""
     new = Job(kind=kind, subject_id=subject_id, run_at=run_at or tx.now, created_at=tx.now)
     while (job := await tx.jobs.open_of(kind, subject_id)) is None:
         if await tx.jobs.add(new):
@@ -70,7 +80,8 @@ async def add(
         # Somebody else has just added it, and it may have ended since.
     assert job.id is not None
     if job.worker is None:
-        await tx.jobs.update(job.id, run_at=tx.now)
+        if not (lets_rest and job.attempts):
+            await tx.jobs.update(job.id, run_at=tx.now)
     else:
         await tx.jobs.update(job.id, run_at=max(tx.now, job.run_at + _A_LITTLE))
 
@@ -109,16 +120,15 @@ async def hold(tx: Transaction, lease: Lease) -> None:
     await tx.jobs.update(lease.job_id, leased_until=tx.now + lease.length, attempts=0, error=None)
 
 
-async def finish(tx: Transaction, lease: Lease, *, again_in: float | None = None) -> None:
-    """Say that there is nothing left to do, or nothing for so many seconds."""
+async def finish(tx: Transaction, lease: Lease, *, again_at: datetime | None = None) -> None:
+    """Say that there is nothing left to do, or nothing until then."""
     job = await _mine(tx, lease)
     if job.run_at != lease.run_at:  # it was added again meanwhile
         await tx.jobs.update(lease.job_id, **_FREE)
-    elif again_in is None:
+    elif again_at is None:
         await _end(tx, job, JobState.DONE)
     else:
-        run_at = tx.now + timedelta(seconds=again_in)
-        await tx.jobs.update(lease.job_id, run_at=run_at, **_FREE, attempts=0, error=None)
+        await tx.jobs.update(lease.job_id, run_at=again_at, **_FREE, attempts=0, error=None)
 
 
 async def give_back(tx: Transaction, lease: Lease, *, is_last: bool = False) -> None:

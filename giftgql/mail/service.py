@@ -16,7 +16,7 @@ from giftgql.outbox.mails import Content, content
 from giftgql.outbox.models import OutboxMessage, OutboxState
 from giftgql.store import Reading, Store
 
-JOB = "mail"
+JOB = outbox.MAIL
 """The kind of the job that sends a mail."""
 
 LEASE = timedelta(seconds=1.5 * transports.HAND_OVER_SECONDS)

@@ -34,7 +34,7 @@ class OutboxMessage:
     topic: str = strawberry.field(
         description="What it is about. Of mails `CARD`: a card that was bought or given, with its "
         "code; `USAGE`: what was paid and what is left; `REPLACEMENT`: the new card for the rest "
-        "of an old one, with its code."
+        "of an old one, with its code. Of webhooks the event's type."
     )
     state: OutboxState = strawberry.field(description="How far it is.")
     giftcard_id: strawberry.ID | None = strawberry.field(description="The card it is about.")
@@ -44,8 +44,8 @@ class OutboxMessage:
     )
     address: str | None = strawberry.field(description="Of a mail the address that it goes to.")
     facts: JSONObject = strawberry.field(
-        description="What it says, amounts in minor units. A code is not among it: that is put in "
-        "when it is sent."
+        description="What it says: of a mail with amounts in minor units and without its code, "
+        "which is put in when it is sent; of a webhook all that is sent."
     )
     due_at: datetime = strawberry.field(description="From when on it is to be sent, UTC.")
     attempts: int = strawberry.field(description="How many tries have failed.")
@@ -105,6 +105,9 @@ class OutboxQuery:
         topic: Annotated[str | None, argument("What it is about, 1 to 60 characters.")] = None,
         giftcard_id: Annotated[strawberry.ID | None, argument("The card it is about.")] = None,
         order_id: Annotated[strawberry.ID | None, argument("The order it is about.")] = None,
+        endpoint_id: Annotated[
+            strawberry.ID | None, argument("The endpoint that a webhook goes to.")
+        ] = None,
         first: First = 100,
         skip: Skip = 0,
         since: Since = None,
@@ -116,6 +119,7 @@ class OutboxQuery:
             topic=None if topic is None else text(topic, "topic", 60),
             card_id=_wanted_id(giftcard_id),
             order_id=_wanted_id(order_id),
+            endpoint_id=_wanted_id(endpoint_id),
         )
         info.context.ask_rows(first)
         async with info.context.read() as reading:

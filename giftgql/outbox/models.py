@@ -20,6 +20,9 @@ class OutboxState(Described):
     CANCELLED = "CANCELLED", "Not to be sent any more, since what it was about is no more."
 
 
+_IS_IN_LINE = text("state = 'WAITING' AND endpoint_id IS NOT NULL")
+
+
 def _index_of(name: str) -> Index:
     """An index of the messages that are about a record of another table."""
     where = text(f"{name} IS NOT NULL")
@@ -38,6 +41,12 @@ class OutboxMessage(SQLModel, table=True):
     __table_args__ = (
         *(_index_of(each) for each in ("card_id", "order_id", "endpoint_id")),
         Index("ix_outbox_message_state", "state", "id"),
+        Index(
+            "ix_outbox_message_line",
+            *("endpoint_id", "due_at", "id"),
+            sqlite_where=_IS_IN_LINE,
+            postgresql_where=_IS_IN_LINE,
+        ),
         Index("ix_outbox_message_changed_in", "changed_in", "id"),
         {"sqlite_autoincrement": True},
     )

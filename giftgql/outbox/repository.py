@@ -1,13 +1,15 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import delete, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.outbox.models import OutboxChannel, OutboxMessage, OutboxState
 from giftgql.paging import Cut
-from giftgql.rows import page_query
+from giftgql.rows import Write, copy_rows, page_query
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Criteria:
     topic: str | None = None
     card_id: int | None = None
     order_id: int | None = None
+    endpoint_id: int | None = None
 
 
 class OutboxRepository:
@@ -43,8 +46,10 @@ class OutboxRepository:
     async def lock_waiting(
         self, *, card_id: int | None, order_id: int | None
     ) -> Sequence[OutboxMessage]:
-        """The messages about a card, an order or both that are still to be sent."""
-        query = select(OutboxMessage).where(OutboxMessage.state == OutboxState.WAITING)
+        """The mails about a card, an order or both that are still to be sent."""
+        query = select(OutboxMessage).where(
+            OutboxMessage.state == OutboxState.WAITING, OutboxMessage.channel == OutboxChannel.MAIL
+        )
         if card_id is not None:
             query = query.where(OutboxMessage.card_id == card_id)
         if order_id is not None:
@@ -52,6 +57,58 @@ class OutboxRepository:
         query = query.order_by(col(OutboxMessage.id)).with_for_update()
         query = query.execution_options(populate_existing=True)
         return (await self.session.exec(query)).all()
+
+    async def add_all(self, messages: Sequence[Mapping[str, Any]]) -> None:
+        """Add messages, of which the same columns are given, in the order of their ids to be."""
+        if not messages:
+            return
+        columns = tuple(messages[0])
+        rows = [tuple(each.values()) for each in messages]
+        await copy_rows(self.session, [Write(OutboxMessage, columns, rows)])
+
+    async def line(self, endpoint_id: int, *, at_most: int) -> list[OutboxMessage]:
+        """What waits for an endpoint, in the order in which it is to be sent."""
+        query = _in_line(endpoint_id).order_by(col(OutboxMessage.due_at), col(OutboxMessage.id))
+        fresh = query.limit(at_most).execution_options(populate_existing=True)
+        return list((await self.session.exec(fresh)).all())
+
+    async def end_waiting(
+        self, message_ids: Collection[int], state: OutboxState, *, at: datetime
+    ) -> None:
+        """End those of the messages in another state that wait."""
+        is_waiting = col(OutboxMessage.state) == OutboxState.WAITING
+        waiting = (col(OutboxMessage.id).in_(message_ids), is_waiting)
+        facts = {"state": state, "ended_at": at, "error": None}
+        await self.session.exec(update(OutboxMessage).where(*waiting).values(**facts))
+
+    async def end_line(
+        self,
+        endpoint_id: int,
+        state: OutboxState,
+        *,
+        at: datetime,
+        at_most: int,
+        made_until: datetime | None = None,
+        why: str | None = None,
+    ) -> int:
+        """End the oldest that wait for an endpoint in another state; returns how many."""
+        ids = _in_line(endpoint_id).with_only_columns(col(OutboxMessage.id))
+        if made_until is not None:
+            ids = ids.where(col(OutboxMessage.created_at) <= made_until)
+        ids = ids.order_by(col(OutboxMessage.id)).limit(at_most).with_for_update(skip_locked=True)
+        facts = {"state": state, "ended_at": at, **({} if why is None else {"error": why})}
+        change = update(OutboxMessage).where(col(OutboxMessage.id).in_(ids)).values(**facts)
+        return (await self.session.exec(change)).rowcount
+
+    async def delete_ended(self, endpoint_id: int, *, made_until: datetime, at_most: int) -> int:
+        """Remove what an endpoint was once told, of its oldest messages; returns how many."""
+        oldest = select(OutboxMessage).where(OutboxMessage.endpoint_id == endpoint_id)
+        rows = oldest.order_by(col(OutboxMessage.id)).limit(at_most).subquery()
+        old = select(rows.c.id).where(
+            rows.c.created_at <= made_until, rows.c.state != OutboxState.WAITING
+        )
+        gone = delete(OutboxMessage).where(col(OutboxMessage.id).in_(old))
+        return (await self.session.exec(gone)).rowcount
 
     async def update(self, message: OutboxMessage, **facts: Any) -> None:
         for name, value in facts.items():
@@ -65,3 +122,9 @@ class OutboxRepository:
             if value is not None:
                 query = query.where(getattr(OutboxMessage, name) == value)
         return (await self.session.exec(page_query(query, OutboxMessage, cut))).all()
+
+
+def _in_line(endpoint_id: int) -> Any:
+    return select(OutboxMessage).where(
+        OutboxMessage.endpoint_id == endpoint_id, OutboxMessage.state == OutboxState.WAITING
+    )

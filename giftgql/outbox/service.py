@@ -1,11 +1,22 @@
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
 from giftgql.errors import Conflict, NotFound
 from giftgql.installation import service as installation
 from giftgql.jobs import service as jobs
 from giftgql.outbox.mails import Mail
 from giftgql.outbox.models import OutboxChannel, OutboxMessage, OutboxState
 from giftgql.outbox.repository import Criteria
+from giftgql.outbox.webhooks import Webhook
 from giftgql.paging import Page, cut, page_of
 from giftgql.store import Reading, Transaction
+
+MAIL, WEBHOOK = "mail", "webhook"
+"""The kinds of the jobs that deliver: each mail, and all that an endpoint is to be told."""
+
+LINE_BATCH = 1_000
 
 
 async def put(tx: Transaction, mail: Mail) -> int:
@@ -24,17 +35,32 @@ async def put(tx: Transaction, mail: Mail) -> int:
     return await _put(tx, message)
 
 
+async def call(tx: Transaction, webhook: Webhook) -> OutboxMessage:
+    """Have an endpoint called once this transaction is committed, be it resting or not."""
+    message = OutboxMessage(**_columns(tx, webhook))
+    await _put(tx, message)
+    return message
+
+
+async def announce(tx: Transaction, webhooks: Sequence[Webhook]) -> None:
+    """Have endpoints called once this transaction is committed, each in the order given; one that
+    has failed rests for as long as it would have."""
+    rows = [_columns(tx, each) for each in webhooks]
+    await tx.outbox.add_all(rows)
+    for endpoint_id in sorted({each.endpoint_id for each in webhooks}):
+        await jobs.add(tx, WEBHOOK, endpoint_id, lets_rest=True)
+
+
 async def cancel_waiting(
     tx: Transaction, *, card_id: int | None = None, order_id: int | None = None
 ) -> int:
-    """Have what is not sent yet about a card, an order or both never sent; returns how many
-    messages that were. One that is under way at this moment may still arrive."""
+    """Have mails that are not sent yet about a card, an order or both never sent; returns how many
+    that were. One that is under way at this moment may still arrive."""
     assert card_id is not None or order_id is not None
     waiting = await tx.outbox.lock_waiting(card_id=card_id, order_id=order_id)
     for message in waiting:
-        assert message.id is not None
         await tx.outbox.update(message, state=OutboxState.CANCELLED, ended_at=tx.now)
-        await jobs.cancel(tx, kind(message), message.id)
+        await jobs.cancel(tx, *_job_of(message))
     return len(waiting)
 
 
@@ -45,7 +71,7 @@ async def retry(tx: Transaction, message_id: int) -> OutboxMessage:
         raise Conflict("id", f"The message is {message.state.lower()}; it can be sent anew.")
     waiting = {"state": OutboxState.WAITING, "due_at": tx.now, "ended_at": None}
     await tx.outbox.update(message, **waiting)
-    await jobs.add(tx, kind(message), message_id)
+    await jobs.add(tx, *_job_of(message))
     return message
 
 
@@ -116,12 +142,67 @@ async def page(
     return page_of(await reading.outbox.page(where, criteria), where)
 
 
-def kind(message: OutboxMessage) -> str:
-    """The kind of the job that delivers a message: `mail`, `webhook`."""
-    return message.channel.lower()
+async def line(reading: Reading, endpoint_id: int, *, at_most: int) -> list[OutboxMessage]:
+    """What waits for an endpoint, due or not, in the order in which it is to be told."""
+    return await reading.outbox.line(endpoint_id, at_most=at_most)
+
+
+async def all_sent(tx: Transaction, message_ids: Sequence[int]) -> None:
+    """Say that messages were delivered; those that wait no more stay as they are."""
+    await tx.outbox.end_waiting(message_ids, OutboxState.SENT, at=tx.now)
+
+
+async def put_off(tx: Transaction, message: OutboxMessage, until: datetime, why: str) -> None:
+    """Count a failed try of a message that waits, and let those behind it go first. It is
+    locked."""
+    facts = {"attempts": message.attempts + 1, "error": why, "due_at": until}
+    await tx.outbox.update(message, **facts)
+
+
+async def cancel_line(tx: Transaction, endpoint_id: int, why: str) -> int:
+    """Have the oldest that wait for an endpoint never sent; returns how many, 0 when all are."""
+    cancelled = OutboxState.CANCELLED
+    return await tx.outbox.end_line(endpoint_id, cancelled, at=tx.now, why=why, at_most=LINE_BATCH)
+
+
+async def bury_line(tx: Transaction, endpoint_id: int, made_until: datetime) -> int:
+    """Give up the oldest that wait for an endpoint and were made until then; returns how many,
+    0 when all are."""
+    dead = OutboxState.DEAD
+    return await tx.outbox.end_line(
+        endpoint_id, dead, at=tx.now, made_until=made_until, at_most=LINE_BATCH
+    )
+
+
+async def forget_line(tx: Transaction, endpoint_id: int, made_until: datetime) -> int:
+    """Remove messages to an endpoint that have ended and were made until then; returns how many,
+    0 when all are."""
+    return await tx.outbox.delete_ended(endpoint_id, made_until=made_until, at_most=LINE_BATCH)
 
 
 async def _put(tx: Transaction, message: OutboxMessage) -> int:
     message_id = await tx.outbox.add(message)
-    await jobs.add(tx, kind(message), message_id, run_at=message.due_at)
+    kind, subject_id = _job_of(message)
+    await jobs.add(tx, kind, subject_id, run_at=message.due_at)
     return message_id
+
+
+def _columns(tx: Transaction, webhook: Webhook) -> dict[str, Any]:
+    return {
+        **{each.name: getattr(webhook, each.name) for each in fields(webhook)},
+        "channel": OutboxChannel.WEBHOOK,
+        "state": OutboxState.WAITING,
+        "attempts": 0,
+        "due_at": tx.now,
+        "created_by": tx.caller.name,
+        "created_at": tx.now,
+    }
+
+
+def _job_of(message: OutboxMessage) -> tuple[str, int]:
+    """What delivers a message: a mail has a job of its own, an endpoint one for all."""
+    if message.channel is OutboxChannel.WEBHOOK:
+        assert message.endpoint_id is not None
+        return WEBHOOK, message.endpoint_id
+    assert message.id is not None
+    return MAIL, message.id
