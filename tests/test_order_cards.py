@@ -12,7 +12,7 @@ from giftgql.outbox.models import OutboxMessage, OutboxState
 from giftgql.store import Store
 from tests.client import Client
 from tests.conftest import SetClock
-from tests.factories import code_of, done, funded, member, money, movements, stand, trans
+from tests.factories import code_of, done, edit, funded, member, money, movements, stand, trans
 from tests.factories import refund as undo
 from tests.ordering import (
     calculate,
@@ -27,7 +27,7 @@ from tests.ordering import (
     placed,
     refund,
 )
-from tests.stock import cards, pool, product, stocked
+from tests.stock import cards, change, pool, product, stocked
 from tests.tables import Tables
 
 RANGE = {"minimum": "10.00", "maximum": "200.00"}
@@ -196,6 +196,28 @@ async def test_a_reserved_card_that_a_till_sells_meanwhile_is_not_sold_twice(
     assert bought(paid) == bought(two) != bought(one)
     three = await place(admin, {"giftcard": {"poolId": boxes["id"]}})
     assert three.code == "POOL_EXHAUSTED"
+    assert await tables.findings() == []
+
+
+@pytest.mark.parametrize("how", ["removed", "owned", "disabled"])
+async def test_a_reserved_card_that_staff_takes_away_meanwhile_is_replaced_by_another(
+    admin: Client, store: Store, tables: Tables, how: str
+) -> None:
+    boxes = await pool(admin)
+    await stocked(store, boxes, 2)
+    order = await placed(admin, {"giftcard": {"poolId": boxes["id"]}})
+    [reserved] = bought(order)
+    if how == "removed":
+        done(await change(admin, "giftcardRemove", "giftcard", "id", id=reserved, reason="Torn"))
+    elif how == "owned":
+        done(await edit(admin, reserved, memberId=await member(admin)))
+    else:
+        await stand(admin, "Disable", reserved)
+    paid = done(await pay(admin, order, "50.00"))
+    [card_id] = bought(paid)
+    assert card_id != reserved
+    assert (await money(admin, card_id))["balance"] == "50.00"
+    assert (await tables.account(reserved)).lifetime == 0
     assert await tables.findings() == []
 
 

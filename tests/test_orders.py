@@ -12,7 +12,8 @@ from giftgql.permissions import Permission
 from giftgql.store import Store
 from tests.client import Client
 from tests.conftest import MakeClient, SetClock
-from tests.factories import done, funded, member, money, movements, spend, stand, trans
+from tests.factories import cancel as cancel_trans
+from tests.factories import capture, done, funded, member, money, movements, spend, stand, trans
 from tests.ordering import (
     calculate,
     cancel,
@@ -25,6 +26,7 @@ from tests.ordering import (
     paying,
     place,
     placed,
+    refund,
 )
 from tests.stock import pool, product, stocked
 from tests.tables import Tables
@@ -138,9 +140,9 @@ async def test_what_cannot_be_ordered_is_refused_and_nothing_is_held(
     admin: Client, more: dict[str, Any], code: str
 ) -> None:
     card = await funded(admin, "60.00")
-    cards = paying(card, **more.pop("cards", {}))
-    lines = more.pop("lines", [goods("80.00")])
-    answer = await place(admin, *lines, giftcards=cards, **more)
+    facts = {"lines": [goods("80.00")], "cards": {}, **more}
+    cards, lines = paying(card, **facts.pop("cards")), facts.pop("lines")
+    answer = await place(admin, *lines, giftcards=cards, **facts)
     assert answer.code == code, answer.errors
     assert (await money(admin, card["id"]))["balance"] == "60.00"
     assert await orders(admin) == []
@@ -240,6 +242,32 @@ async def test_money_taken_elsewhere_is_never_refused(
     )
     assert done(await pay(admin, cancelled, "3.00"))["refundDue"] == "5.00"
     assert (await cancel(admin, order)).code == "ORDER_PAID"
+    assert await is_clean(tables)
+
+
+async def test_what_a_client_captures_past_the_order_is_paid_as_far_as_it_was_captured(
+    admin: Client, tables: Tables
+) -> None:
+    whole, part, given_up = [await funded(admin, "20.00") for _ in range(3)]
+    order = await placed(admin, goods("70.00"), giftcards=paying(whole, part, given_up))
+    holds = [payment["transactionId"] for payment in order["payments"]]
+    done(await capture(admin, holds[0]))
+    done(await capture(admin, holds[1], "15.00"))
+    done(await cancel_trans(admin, holds[2]))
+    due = done(await pay(admin, order, "10.00"))
+    assert (due["status"], due["amountDue"], due["paidByGiftcards"]) == (
+        "PENDING",
+        "25.00",
+        "35.00",
+    )
+    paid = done(await pay(admin, order, "25.00"))
+    assert [each["status"] for each in paid["payments"]] == [
+        *("PAID", "PAID", "RELEASED"),
+        *("PAID", "PAID"),
+    ]
+    assert done(await refund(admin, paid, amount="35.00"))["refundDue"] == "0.00"
+    balances = [(await money(admin, each["id"]))["balance"] for each in (whole, part, given_up)]
+    assert balances == ["20.00", "20.00", "20.00"]
     assert await is_clean(tables)
 
 

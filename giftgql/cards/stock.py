@@ -82,8 +82,8 @@ async def can_be_sold(tx: Transaction, card_id: int) -> bool:
     """Whether a card that was taken can still be given to whom it was taken for."""
     card, account = await tx.cards.fresh(card_id), (await ledger.accounts(tx, [card_id]))[card_id]
     is_stopped = account.blocked or account.closed or ledger.is_expired_at(account, tx.now)
-    is_gone = card is None or card.removed_at is not None
-    return not (is_gone or is_stopped or account.lifetime) and await _has_code(tx, card_id)
+    is_somebodys = card is None or card.removed_at is not None or card.member_id is not None
+    return not (is_somebodys or is_stopped or account.lifetime) and await _has_code(tx, card_id)
 
 
 async def give_back(tx: Transaction, card_ids: Collection[int]) -> None:

@@ -10,7 +10,6 @@ from giftgql.ledger.models import Account, MovementType
 from giftgql.ledger.orders import (
     FACTS,
     SERVER,
-    About,
     Capture,
     Close,
     Extend,
@@ -322,25 +321,27 @@ async def payable(reading: Reading, account_ids: Collection[int]) -> dict[int, P
     return payables
 
 
-async def why_not_captured(
-    tx: Transaction, orders: Sequence[Capture]
-) -> dict[int, ErrorCode | None]:
-    """For each hold, by its id, why it cannot be captured now; its account gets locked."""
-    books = await _looked_at(tx, orders)
-    return {order.movement_id: why_not_capture(books, order) for order in orders}
+@dataclass(frozen=True, slots=True)
+class HoldNow:
+    """A hold as it stands: whether it is open, how much of it was captured, and why it cannot be
+    captured now."""
+
+    is_open: bool
+    captured: int
+    refused: ErrorCode | None
 
 
-async def are_open(tx: Transaction, orders: Sequence[About]) -> dict[int, bool]:
-    """For each hold, by its id, whether it stands; its account gets locked."""
-    books = await _looked_at(tx, orders)
-    return {each.movement_id: books.past[each.movement_id].ending is None for each in orders}
-
-
-async def _looked_at(tx: Transaction, orders: Sequence[About]) -> Books:
-    """Books in which all that these orders are about is as it is now, and nothing is written."""
-    books = await _books(tx, await lock_all(tx, {each.account_id for each in orders}), orders)
+async def holds_now(tx: Transaction, captures: Sequence[Capture]) -> dict[int, HoldNow]:
+    """What captures would find, by the ids of the holds; their accounts get locked. Nothing is
+    written."""
+    books = await _books(tx, await lock_all(tx, {each.account_id for each in captures}), captures)
     end_timed_out(books)
-    return books
+    found = dict[int, HoldNow]()
+    for each in captures:
+        hold = books.past[each.movement_id]
+        why = why_not_capture(books, each)
+        found[hold.id] = HoldNow(hold.ending is None, hold.captured, why)
+    return found
 
 
 def is_expired_at(account: Account, now: datetime) -> bool:

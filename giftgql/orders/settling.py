@@ -204,10 +204,18 @@ async def release(tx: Transaction, view: OrderView, *, reason: str | None = None
 
 
 async def let_go(tx: Transaction, view: OrderView) -> None:
-    """Give up the shares of cards that cannot be captured any more; they are due again."""
+    """Give up the shares of cards that cannot be captured any more: they are due again. What was
+    captured outside of the order is paid."""
     held = _held(view)
-    refused = await ledger.why_not_captured(tx, captures(tx, held))
-    lost = [payment for payment in held if refused[_hold(payment)] is not None]
+    now = await ledger.holds_now(tx, captures(tx, held))
+    lost = list[OrderPayment]()
+    for payment in held:
+        hold = now[_hold(payment)]
+        if hold.captured:
+            facts = {"status": PaymentStatus.PAID, "amount": hold.captured}
+            await tx.orders.update_part(payment, facts)
+        elif hold.refused is not None:
+            lost.append(payment)
     await _cancel_holds(tx, lost)
 
 
@@ -215,10 +223,13 @@ async def _cancel_holds(tx: Transaction, held: Sequence[OrderPayment]) -> None:
     """Release what is still held of these; a hold whose time is up has ended by itself."""
     if not held:
         return
-    by = By(tx.caller.name)
-    cancels = [Cancel(account_id=_card_id(each), movement_id=_hold(each), by=by) for each in held]
-    is_open = await ledger.are_open(tx, cancels)
-    await ledger.post(tx, [Asked(each) for each in cancels if is_open[each.movement_id]])
+    now, by = await ledger.holds_now(tx, captures(tx, held)), By(tx.caller.name)
+    cancels = [
+        Asked(Cancel(account_id=_card_id(each), movement_id=_hold(each), by=by))
+        for each in held
+        if now[_hold(each)].is_open
+    ]
+    await ledger.post(tx, cancels)
     for payment in held:
         await tx.orders.update_part(payment, {"status": PaymentStatus.RELEASED})
 
