@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import JSON, Boolean, Date, Insert, Select, Table, tuple_
+from sqlalchemy import JSON, Boolean, Date, Insert, Select, Table, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 from sqlmodel import SQLModel
@@ -375,6 +375,13 @@ def _list(columns: Columns) -> str:
 def _table(model: type[SQLModel]) -> Table:
     table: Table = model.__table__  # type: ignore[attr-defined]
     return table
+
+
+async def expect_whole_tables(session: AsyncSession) -> None:
+    """Say that this transaction joins whole tables with one another. PostgreSQL, where it last
+    looked at a table while that was empty, would go through one for each row of the other."""
+    if _dialect(session) == "postgresql":
+        await (await session.connection()).execute(text("SET LOCAL enable_nestloop = off"))
 
 
 def _dialect(session: AsyncSession) -> str:

@@ -101,16 +101,23 @@ OF_THE_DATABASE = frozenset(
 )
 """Whose runs on PostgreSQL run code that no other test does."""
 
+OF_NO_NEW_CODE = frozenset(
+    {"test_architecture", "test_crash", "test_dependencies", "test_docs"}
+    | {"test_hostile_bodies", "test_import_secrets", "test_imports_crash", "test_leaks"}
+    | {"test_money_crash", "test_money_leaving", "test_money_machine", "test_races"}
+    | {"test_schema", "test_work_processes"}
+)
+"""Who race, kill or read what other tests run as well."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is run on PostgreSQL as it is on SQLite: coverage, which makes tests twice as slow,
-    is measured without it."""
+    """Mark what runs no code that another test does not: coverage, which makes tests twice as
+    slow, is measured without it."""
     for item in items:
         given = getattr(item, "callspec", None)
-        if given is None or item.path.stem in OF_THE_DATABASE:
-            continue
-        if "postgresql" in given.params.values():
-            item.add_marker("again")
+        is_again = given is not None and "postgresql" in given.params.values()
+        if item.path.stem in OF_NO_NEW_CODE or (is_again and item.path.stem not in OF_THE_DATABASE):
+            item.add_marker("no_new_code")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

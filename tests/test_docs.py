@@ -184,7 +184,8 @@ def test_the_tables_of_permissions_are_the_codes() -> None:
         permission.value: ["x" if permission in held else "" for held in ROLES.values()]
         for permission in Permission
     }
-    in_effect = {each.value for each in Permission if each.name in named_in_code("Permission")}
+    named = named_in_code("Permission")
+    in_effect = {each.value for each in Permission if each.name in named}
     assert {name for cell, *_ in today for name in ticked(cell)} == in_effect
 
 

@@ -38,6 +38,7 @@ from giftgql.ledger.models import (
 )
 from giftgql.reports.models import LiabilityGroup
 from giftgql.reports.rules import Rule
+from giftgql.rows import expect_whole_tables
 
 Rows = Sequence[Any]
 
@@ -106,6 +107,10 @@ class ReportRepository:
 
     async def _rows(self, query: Executable, given: dict[str, Any] | None = None) -> Rows:
         return (await (await self.session.connection()).execute(query, given)).all()
+
+    async def expect_whole_tables(self) -> None:
+        """Have what follows in this snapshot planned for tables of any size."""
+        await expect_whole_tables(self.session)
 
     async def offences(self, rule: Rule, *, at_most: int) -> list[Offence]:
         """The first rows that break a rule."""

@@ -94,6 +94,7 @@ class JournalEntry:
 async def check(reading: Reading) -> list[Finding]:
     """Every row against an invariant of the books, up to 100 a rule; none where all is well."""
     findings: list[Finding] = []
+    await reading.reports.expect_whole_tables()
     for rule in RULES:
         found = await reading.reports.offences(rule, at_most=MOST_FINDINGS)
         for place, row in enumerate(found, 1):
@@ -113,6 +114,7 @@ async def check(reading: Reading) -> list[Finding]:
 async def trial_balance(reading: Reading, as_of: date | None) -> list[BalanceLine]:
     """The sums of each account, by currency; a currency's balances come to zero. Funds that are
     due to expire count as breakage, whether or not a sweep has come by."""
+    await reading.reports.expect_whole_tables()
     until = _end(reading, as_of)
     sums: list[Sums] = [defaultdict(int), defaultdict(int)]
     for side, total in zip(await reading.reports.sides(until), sums, strict=True):
@@ -147,6 +149,7 @@ async def liability_lines(
     reading: Reading, as_of: date | None, group: LiabilityGroup
 ) -> list[LiabilityLine]:
     """All lines of `liability`, by currency and month."""
+    await reading.reports.expect_whole_tables()
     sums: dict[tuple[str, str | None], list[int]] = defaultdict(lambda: [0, 0])
     for each in await reading.reports.owed(reading.now, _end(reading, as_of), group):
         total = sums[each.currency, _month(each.group, reading.settings.zone)]
