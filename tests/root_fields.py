@@ -17,6 +17,7 @@ ROOT_FIELDS = {
     "member": "{ member { until } }",
     "webhook": "{ webhook { until } }",
     "outbox": "{ outbox { until } }",
+    "order": "{ order { until } }",
     **{
         name: f"mutation {{ {name}({given}) {{ {answered} }} }}"
         for name, given, answered in (
@@ -46,6 +47,11 @@ ROOT_FIELDS = {
             ("giftcardCampaignPause", 'campaign: {id: "1"}', "id"),
             ("giftcardCampaignResume", 'campaign: {id: "1"}', "id"),
             ("giftcardCampaignCancel", 'campaign: {id: "1"}', "id"),
+            ("orderCalculate", 'order: {lines: [{name: "mine", unitPrice: "1"}]}', "quote"),
+            ("orderAdd", 'order: {lines: [{name: "mine", unitPrice: "1"}]}', "id"),
+            ("orderPaymentAdd", 'order: {id: "1", method: "cash", amount: "1"}', "id"),
+            ("orderCancel", 'order: {id: "1"}', "id"),
+            ("orderRefund", 'order: {id: "1"}', "id"),
             ("outboxRetry", 'outbox: {id: "1"}', "id"),
             ("outboxResend", 'outbox: {id: "1"}', "id"),
             ("webhookAdd", 'webhook: {url: "https://127.0.0.1/"}', "id"),
