@@ -1,13 +1,10 @@
 """Orders that gift cards pay for: what is held, taken and given back, and what is not."""
 
-import asyncio
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from giftgql import work
-from giftgql.ledger.models import MovementState
 from giftgql.permissions import Permission
 from giftgql.store import Store
 from tests.client import Client
@@ -271,30 +268,6 @@ async def test_what_a_client_captures_past_the_order_is_paid_as_far_as_it_was_ca
     assert await is_clean(tables)
 
 
-async def test_a_repeated_order_is_placed_once_and_answered_as_at_first(
-    admin: Client, tables: Tables
-) -> None:
-    card = await funded(admin, "50.00")
-    facts = {"giftcards": paying(card), "idempotencyKey": "order 1", "refNo": "S-1"}
-    answers = await asyncio.gather(*(place(admin, goods("80.00"), **facts) for _ in range(8)))
-    first = {answer["orderAdd"]["id"] for answer in answers}
-    assert len(first) == len(await orders(admin)) == 1
-    assert sum(answer.is_replayed for answer in answers) == 7
-    assert (await money(admin, card["id"]))["balance"] == "0.00"
-    order = answers[0]["orderAdd"]
-    paid = [await pay(admin, order, "30.00", idempotencyKey="pay 1") for _ in range(2)]
-    assert [each["orderPaymentAdd"]["status"] for each in paid] == ["PAID", "PAID"]
-    assert paid[1].is_replayed
-    assert paid[1]["orderPaymentAdd"] == paid[0]["orderPaymentAdd"]
-    again = await place(admin, goods("80.00"), **facts)
-    assert again.is_replayed
-    assert again["orderAdd"]["status"] == "PENDING"
-    assert again["orderAdd"] == order | {"id": order["id"]}
-    other = await place(admin, goods("81.00"), **facts)
-    assert other.code == "IDEMPOTENCY_CONFLICT"
-    assert await is_clean(tables)
-
-
 async def test_a_quote_holds_while_prices_do(admin: Client, clock: SetClock) -> None:
     made = await product(admin, presets=[{"price": "45.00", "value": "50.00"}])
     quote = done(await calculate(admin, gift(made), goods("5.00")))["quote"]
@@ -365,41 +338,3 @@ async def test_orders_take_part_in_synchronisation(admin: Client) -> None:
     await pay(admin, order, "20.00")
     then = await listed(admin, since=first["order"]["until"])
     assert [each["status"] for each in then["order"]["results"]] == ["PAID"]
-
-
-async def test_fifty_orders_at_once_take_what_is_there_and_no_more(
-    admin: Client, tables: Tables
-) -> None:
-    card = await funded(admin, "10.00")
-    asked = (place(admin, goods("1.00"), giftcards=paying(card)) for _ in range(50))
-    answers = await asyncio.gather(*asked)
-    paid = [each for each in answers if not each.errors and each["orderAdd"]["status"] == "PAID"]
-    assert len(paid) == 10
-    assert {answer.code for answer in answers} <= {None, "INSUFFICIENT_FUNDS"}
-    assert (await money(admin, card["id"]))["balance"] == "0.00"
-    assert len(await tables.movements(card["id"], MovementState.HELD)) == 10
-    assert await is_clean(tables)
-
-
-async def test_payment_cancellation_and_time_meet_on_an_order_and_one_of_them_has_it(
-    admin: Client, store: Store, tables: Tables, clock: SetClock
-) -> None:
-    card = await funded(admin, "40.00")
-    for turn in range(4):
-        order = await placed(admin, goods("30.00"), giftcards=paying(card, amount="10.00"))
-        late = turn % 2 == 1
-        if late:
-            store.clock = lambda until=clock.now + timedelta(hours=2): until
-        await asyncio.gather(
-            *(pay(admin, order, "20.00"), cancel(admin, order), work.sweep(store)),
-            *(pay(admin, order, "20.00", idempotencyKey=f"k{turn}"),),
-        )
-        store.clock = clock
-        [shown] = await orders(admin, id=order["id"])
-        taken = sum(e.amount for e in await tables.movements(card["id"]) if e.ref_no == "x")
-        assert taken == 0
-        in_all = {"PAID": "20.00", "CANCELLED": "40.00"}[shown["status"]]
-        assert shown["refundDue"] == in_all
-        assert not (late and shown["status"] == "PAID")
-        clock.forward(hours=3)
-    assert await is_clean(tables)
