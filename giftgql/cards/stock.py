@@ -1,6 +1,6 @@
 """Cards that nobody has yet: taken to be sold or published, removed, counted; and their PINs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -62,6 +62,29 @@ async def take_free(
             return card_id
         if card.is_free:
             await tx.cards.update(card, {"is_free": False})
+
+
+async def take(tx: Transaction, card_id: int) -> Account | None:
+    """One given card of a pool that nobody has and that can be sold, locked until the transaction
+    ends; None if it is not that."""
+    await ledger.lock(tx, card_id)
+    card = await tx.cards.fresh(card_id)
+    account = (await ledger.accounts(tx, [card_id])).get(card_id)
+    if card is None or account is None or card.pool_id is None:
+        return None
+    is_stopped = account.blocked or ledger.is_expired_at(account, tx.now)
+    if is_stopped or not _is_free(card, account, has_funds=False):
+        return None
+    return account if await _has_code(tx, card_id) else None
+
+
+async def give_back(tx: Transaction, card_ids: Collection[int]) -> None:
+    """Let cards that were taken and never funded be sold to others again."""
+    accounts = await ledger.lock_all(tx, card_ids)
+    for card in await tx.cards.by_ids(card_ids):
+        assert card.id is not None
+        if accounts[card.id].lifetime == 0 and card.removed_at is None:
+            await tx.cards.update(card, {"is_free": True})
 
 
 def _is_free(card: GiftCard, account: Account, *, has_funds: bool) -> bool:

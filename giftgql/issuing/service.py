@@ -1,5 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from giftgql.audit import service as audit
@@ -21,7 +22,8 @@ from giftgql.money import positive_minor
 from giftgql.pools import service as pools
 from giftgql.pools.models import Pool
 from giftgql.products import service as products
-from giftgql.products.service import Preset, ProductView
+from giftgql.products.models import Product
+from giftgql.products.service import Preset
 from giftgql.requests import service as requests
 from giftgql.requests.service import Once
 from giftgql.store import Transaction
@@ -42,6 +44,21 @@ class Issue:
     source_id: str | None = None
     ref_no: str | None = None
     request: Once | None = None
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a card of a product is made with."""
+
+    product_id: int
+    currency: str
+    expires_on: date | None = None
+    expires_after: str | None = None
+
+    @classmethod
+    def of(cls, product: Product) -> "Terms":
+        assert product.id is not None
+        return cls(product.id, product.currency, product.expires_on, product.expires_after)
 
 
 @dataclass(frozen=True)
@@ -74,13 +91,13 @@ async def issue(tx: Transaction, wanted: Issue) -> CardView:
         "purchased_on": tx.today,
     }
     if pool is None:
-        card_id = await _made(tx, product, wanted.member_id, facts)
+        card_id = await make(tx, Terms.of(product.product), wanted.member_id, facts)
     else:
-        owned = {**facts, "member_id": wanted.member_id}
-        card_id = await _taken(tx, pool, terms.value, owned)
+        card_id = await taken(tx, pool, terms.value)
+        await hand_over(tx, pool, card_id, {**facts, "member_id": wanted.member_id})
     price = 0 if wanted.is_complimentary else terms.price
     by = By(tx.caller.name, source_id=wanted.source_id, ref_no=wanted.ref_no)
-    await _fund(tx, card_id, Preset(price, terms.value), by)
+    await fund(tx, card_id, Preset(price, terms.value), by)
     return await cards.answered(tx, wanted.request, card_id, is_new=pool is None)
 
 
@@ -114,7 +131,7 @@ async def publish(tx: Transaction, wanted: Publish) -> CardView:
         facts = {"member_id": wanted.member_id, "purchased_on": tx.today}
         await stock.hand_over(tx, card_id, facts)
         by = By(tx.caller.name, source_id=wanted.source_id, reason=f"campaign {campaign.id}")
-        await _fund(tx, card_id, Preset(0, campaign.value), by)
+        await fund(tx, card_id, Preset(0, campaign.value), by)
         await tx.publications.set_card(wanted.campaign_id, wanted.source_id, card_id)
     return await cards.answered(tx, wanted.request, card_id, is_new=False)
 
@@ -129,43 +146,48 @@ async def remove(tx: Transaction, card_id: int, reason: str) -> CardView:
     return await cards.view(tx, card_id)
 
 
-async def _made(
-    tx: Transaction, product: ProductView, member_id: str | None, facts: Mapping[str, Any]
+async def make(
+    tx: Transaction, terms: Terms, member_id: str | None, facts: Mapping[str, Any]
 ) -> int:
-    """A new card of a product, with a digital code."""
-    row = product.product
+    """A new card of a product, with a digital code and no funds yet."""
     new = NewCard(
         codes=[NewCode(CodeType.DIGITAL, "productId")],
-        currency=row.currency,
+        currency=terms.currency,
         member_id=member_id,
-        expires_on=row.expires_on,
-        validity=row.expires_after,
-        facts={**facts, "product_id": row.id},
+        expires_on=terms.expires_on,
+        validity=terms.expires_after,
+        facts={**facts, "product_id": terms.product_id},
     )
     return await cards.make(tx, new)
 
 
-async def _taken(tx: Transaction, pool: Pool, value: int, facts: Mapping[str, Any]) -> int:
-    """A free card of a pool that is worth so much."""
+async def taken(tx: Transaction, pool: Pool, value: int) -> int:
+    """A free card of a pool that is worth so much. Refuses `POOL_EXHAUSTED`."""
     card_id = await stock.take_free(tx, pool_id=pool.id, value=value)
     if card_id is None:
         raise PoolExhausted("productId")
-    # What is not said of the sale leaves what is known of the card.
-    said = {name: fact for name, fact in facts.items() if fact is not None}
-    await stock.hand_over(tx, card_id, {**said, "product_id": pool.product_id})
     return card_id
 
 
-async def _fund(tx: Transaction, card_id: int, terms: Preset, by: By) -> None:
-    """Put its value on a card, unless it has that already. It was free, so nothing stops it."""
+async def hand_over(tx: Transaction, pool: Pool, card_id: int, facts: Mapping[str, Any]) -> None:
+    """Give a pool's card that was taken to whom `facts` name. What they do not say of the sale
+    leaves what is known of the card."""
+    said = {name: fact for name, fact in facts.items() if fact is not None}
+    await stock.hand_over(tx, card_id, {**said, "product_id": pool.product_id})
+
+
+async def fund(tx: Transaction, card_id: int, terms: Preset, by: By) -> int | None:
+    """Put its value on a card that was free, so that nothing stops it; returns the movement. None
+    if it has that already."""
     if await ledger.is_funded(tx, card_id):
-        return
+        return None
     order = Move(
         account_id=card_id, type=MovementType.ADD, amount=terms.value, price=terms.price, by=by
     )
     outcome = await ledger.post_one(tx, order)
     if outcome.error is not None:
         raise Conflict("productId", f"The card cannot be activated: {outcome.error}.")
+    return order.id
 
 
 async def _published(tx: Transaction, wanted: Publish) -> int:

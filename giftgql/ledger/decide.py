@@ -123,18 +123,29 @@ def _why_not_move(books: Books, funds: Funds, order: Move, taken: int) -> ErrorC
     if amount > 0:
         return _why_not_add(books, funds, amount)
     is_use = order.type is MovementType.USE
-    if error := _why_not_take(books, funds, -taken, is_use=is_use):
+    if error := _why_not_take(books.now, funds, -taken, is_use=is_use):
         return error
     if funds.whole_only and is_use and -taken != funds.free:
         return ErrorCode.PARTIAL_REDEMPTION_NOT_SUPPORTED
     return None
 
 
+def why_not_capture(books: Books, order: Capture) -> ErrorCode | None:
+    """Why a hold cannot be captured, if it cannot."""
+    hold, funds = books.past[order.movement_id], books.accounts[order.account_id]
+    return _why_not_capture(books, funds, hold, order.size_of(hold))
+
+
+def why_not_use(now: datetime, funds: Funds, amount: int) -> ErrorCode | None:
+    """Why so much cannot be used; whether it must be used whole is not asked."""
+    return _why_not_take(now, funds, amount, is_use=True)
+
+
 def _capture(books: Books, order: Capture) -> Outcome:
     hold, funds = books.past[order.movement_id], books.accounts[order.account_id]
-    size = hold.size if order.amount is None else order.amount
+    size = order.size_of(hold)
     signed = size if hold.amount > 0 else -size
-    error = _why_not_capture(books, funds, hold, size)
+    error = why_not_capture(books, order)
     if error is not None:
         return books.decline(order, hold.type, signed, error)
     against = _against(hold)
@@ -227,7 +238,7 @@ def _why_not_refund(
         return ErrorCode.INVALID_AMOUNT
     if not 0 < size <= past.left:
         return ErrorCode.REFUND_EXCEEDS_CAPTURED
-    return _why_not_add(books, funds, size) if signed > 0 else _why_not_take(books, funds, size)
+    return _why_not_add(books, funds, size) if signed > 0 else _why_not_take(books.now, funds, size)
 
 
 def _undo(books: Books, order: Undo) -> Outcome:
@@ -244,7 +255,7 @@ def _transfer(books: Books, order: Transfer) -> Outcome:
     size = source.free if order.amount is None else order.amount
     if order.amount is not None and not 0 < size <= books.ceiling:
         return books.decline(order, MovementType.TRANSFER, -abs(size), ErrorCode.INVALID_AMOUNT)
-    if error := _why_not_take(books, source, size, though_blocked=True):
+    if error := _why_not_take(books.now, source, size, though_blocked=True):
         return books.decline(order, MovementType.TRANSFER, -size, error)
     if error := _why_not_add(books, target, size):
         return books.decline(order, MovementType.TRANSFER, size, error, account=target)
@@ -323,7 +334,7 @@ def _why_not_add(books: Books, funds: Funds, amount: int) -> ErrorCode | None:
 
 
 def _why_not_take(
-    books: Books,
+    now: datetime,
     funds: Funds,
     amount: int,
     *,
@@ -336,9 +347,9 @@ def _why_not_take(
         return ErrorCode.CARD_DISABLED
     if funds.blocked and not though_blocked:
         return ErrorCode.CARD_BLOCKED
-    if funds.is_expired(books.now):
+    if funds.is_expired(now):
         return ErrorCode.CARD_EXPIRED
-    if is_use and funds.valid_from is not None and funds.valid_from > books.now:
+    if is_use and funds.valid_from is not None and funds.valid_from > now:
         return ErrorCode.CARD_NOT_YET_VALID
     if funds.lifetime == 0:
         return ErrorCode.CARD_NOT_ACTIVATED

@@ -1,7 +1,7 @@
 """What is asked of the ledger, what it works on, and what comes of it: plain values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from secrets import randbits
 from time import time_ns
@@ -83,6 +83,10 @@ class Funds:
             *(self.closed, self.valid_until, self.next_hold_end, self.open_holds, self.uses),
             *(self.due_at, now),
         )
+
+
+FACTS = tuple(each.name for each in fields(Funds))
+"""The columns of an account that `Funds` are made of."""
 
 
 @dataclass(slots=True)
@@ -205,6 +209,10 @@ class Capture(About):
     """End a hold by taking all of it or a part; the rest is released. The amount is positive."""
 
     amount: int | None = None
+
+    def size_of(self, hold: Past) -> int:
+        """How much is asked of a hold."""
+        return hold.size if self.amount is None else self.amount
 
 
 @dataclass(slots=True, kw_only=True)

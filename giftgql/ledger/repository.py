@@ -1,5 +1,4 @@
 from collections.abc import Collection, Sequence
-from dataclasses import fields
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -21,11 +20,10 @@ from giftgql.ledger.models import (
     MovementType,
     Posting,
 )
-from giftgql.ledger.orders import Funds, Past
+from giftgql.ledger.orders import FACTS, Funds, Past
 from giftgql.rows import Clock, Write, copy_rows, lock_rows, write_rows
 
-_FUNDS = tuple(each.name for each in fields(Funds))
-_values = attrgetter(*_FUNDS)
+_values = attrgetter(*FACTS)
 
 
 class LedgerRepository:
@@ -41,7 +39,7 @@ class LedgerRepository:
     ) -> tuple[dict[int, Funds], Clock | None]:
         """Accounts by id, locked in that order until the transaction ends; the time after that."""
         rows, clock = await lock_rows(
-            self.session, Account, _FUNDS, sorted(account_ids), skip_locked=skip_locked
+            self.session, Account, FACTS, sorted(account_ids), skip_locked=skip_locked
         )
         return {row[0]: Funds(*row) for row in rows}, clock
 
@@ -78,7 +76,7 @@ class LedgerRepository:
         lines = [line for each in opened for line in each.lines]
         writes = (
             *more,
-            Write(Account, (*_FUNDS, "due_at", "modified_at"), accounts),
+            Write(Account, (*FACTS, "due_at", "modified_at"), accounts),
             Write(Movement, Entry._fields, entries),
             Write(Posting, Line._fields, lines),
         )

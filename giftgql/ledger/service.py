@@ -1,14 +1,16 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from giftgql.errors import CurrencyMismatch, NotFound, Refusal
+from giftgql.errors import CurrencyMismatch, ErrorCode, NotFound, Refusal
 from giftgql.ledger.books import Books, Opened, Outcome
-from giftgql.ledger.decide import decide_one, end_timed_out
+from giftgql.ledger.decide import decide_one, end_timed_out, why_not_capture, why_not_use
 from giftgql.ledger.models import Account, MovementType
 from giftgql.ledger.orders import (
+    FACTS,
     SERVER,
+    Capture,
     Close,
     Extend,
     Funds,
@@ -214,9 +216,14 @@ async def _books(tx: Transaction, accounts: dict[int, Funds], orders: Sequence[O
 async def lock(tx: Transaction, account_id: int) -> Funds | None:
     """Lock an account: nothing happens to its money until the transaction ends. Reads the clock
     after it."""
-    found, clock = await tx.ledger.lock([account_id])
+    return (await lock_all(tx, [account_id])).get(account_id)
+
+
+async def lock_all(tx: Transaction, account_ids: Collection[int]) -> dict[int, Funds]:
+    """Lock accounts, in the order in which all lock them. Reads the clock after it."""
+    found, clock = await tx.ledger.lock(sorted(account_ids))
     await tx.read_clock(clock)
-    return found.get(account_id)
+    return found
 
 
 async def touch(tx: Transaction, account_id: int, *, is_reached_otherwise: bool = False) -> None:
@@ -290,6 +297,38 @@ async def available(
         there = 0 if is_expired_at(account, now) else account.posted - held
         figures[account.id] = there, held, account.uses - unused
     return figures
+
+
+@dataclass(frozen=True, slots=True)
+class Payable:
+    """What of an account can pay; or why nothing can."""
+
+    available: int
+    whole_only: bool
+    refused: ErrorCode | None
+
+
+async def payable(reading: Reading, account_ids: Collection[int]) -> dict[int, Payable]:
+    """What each account could pay now."""
+    found = await reading.ledger.accounts(account_ids)
+    figures, payables = await available(reading, found), dict[int, Payable]()
+    for account in found:
+        there, _, uses = figures[account.id]
+        standing = {name: getattr(account, name) for name in FACTS}
+        funds = Funds(**standing | {"posted": there, "held": 0, "uses": uses})
+        refused = why_not_use(reading.now, funds, max(there, 1))
+        payables[account.id] = Payable(there, account.whole_only, refused)
+    return payables
+
+
+async def why_not_captured(
+    tx: Transaction, orders: Sequence[Capture]
+) -> dict[int, ErrorCode | None]:
+    """For each hold, by its id, why it cannot be captured now; its account gets locked."""
+    accounts = await lock_all(tx, {order.account_id for order in orders})
+    books = await _books(tx, accounts, orders)
+    end_timed_out(books)
+    return {order.movement_id: why_not_capture(books, order) for order in orders}
 
 
 def is_expired_at(account: Account, now: datetime) -> bool:

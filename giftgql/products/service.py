@@ -146,12 +146,13 @@ async def set_automatic(tx: Transaction, product_id: int, new: NewProduct) -> No
 async def sellable(tx: Transaction, product_id: int | None) -> ProductView:
     """A product that can be sold, as it stays until the transaction ends. Refuses `NOT_FOUND`,
     `CONFLICT` where it is not active."""
-    product = await tx.products.lock_shared(product_id) if product_id else None
-    if product is None or product.id is None or product.removed_at is not None:
-        raise NotFound("productId", "product")
-    if not product.is_active:
-        raise Conflict("productId", "The product is not active.")
-    return ProductView(product, await tx.products.variants([product.id]))
+    return await _for_sale(tx, await tx.products.lock_shared(product_id) if product_id else None)
+
+
+async def for_sale(reading: Reading, product_id: int) -> ProductView:
+    """A product that could be sold now. Refuses as `sellable` does."""
+    found = await reading.products.by_ids([product_id])
+    return await _for_sale(reading, found[0] if found else None)
 
 
 def priced(view: ProductView, variant_id: int | None, value: int | None) -> Preset:
@@ -193,6 +194,14 @@ async def _views(reading: Reading, products: Sequence[Product]) -> list[ProductV
     for variant in await reading.products.variants(ids) if ids else ():
         variants[variant.product_id].append(variant)
     return [ProductView(product, variants[product.id or 0]) for product in products]
+
+
+async def _for_sale(reading: Reading, product: Product | None) -> ProductView:
+    if product is None or product.id is None or product.removed_at is not None:
+        raise NotFound("productId", "product")
+    if not product.is_active:
+        raise Conflict("productId", "The product is not active.")
+    return ProductView(product, await reading.products.variants([product.id]))
 
 
 async def _locked(tx: Transaction, product_id: int) -> Product:
