@@ -1,7 +1,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from giftgql import codes
@@ -26,6 +26,7 @@ from giftgql.ledger.models import Account
 from giftgql.paging import Page, cut, page_of
 from giftgql.requests import service as requests
 from giftgql.requests.service import Once
+from giftgql.settings import RedemptionStrategy
 from giftgql.store import Reading, Transaction
 
 ROTATION_BATCH = 500
@@ -52,14 +53,18 @@ class NewCode:
 
 @dataclass(frozen=True)
 class NewCard:
-    """A card to be made, with at least one code. Its funds are valid until `expires_on`, or for
-    `validity` from when there are any. `facts` are further columns of it."""
+    """A card to be made, with at least one code. Its funds are valid until the end of `expires_on`
+    or until a moment, or for `validity` from when there are any. Its strategy is that of the
+    settings if none is told. `facts` are further columns of it."""
 
     codes: Sequence[NewCode]
     currency: str
     member_id: str | None = None
     expires_on: date | None = None
+    valid_until: datetime | None = None
     validity: str | None = None
+    most_uses: int | None = None
+    strategy: RedemptionStrategy | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     request: Once | None = None
 
@@ -90,9 +95,15 @@ async def make(tx: Transaction, new: NewCard) -> int:
         await _require_member(tx, new.member_id)
     card = GiftCard(currency=new.currency, member_id=new.member_id, created_at=tx.now, **new.facts)
     card_id = await tx.cards.add(card)
-    valid_until = tx.end_of(new.expires_on)
+    strategy = new.strategy or tx.settings.strategy
     await ledger.open_account(
-        tx, card_id, new.currency, valid_until=valid_until, validity=new.validity
+        tx,
+        card_id,
+        new.currency,
+        valid_until=new.valid_until or tx.end_of(new.expires_on),
+        validity=new.validity,
+        most_uses=new.most_uses,
+        replaced_on_use=strategy is RedemptionStrategy.REPLACEMENT,
     )
     await _add_codes(tx, _sealed(tx, card, new.codes))
     return card_id
