@@ -13,8 +13,8 @@ PACKAGE = ROOT / "giftgql"
 
 FEATURES = (
     *("installation", "requests", "clients", "members", "audit", "tries", "jobs"),
-    *("ledger", "products", "pools", "campaigns", "cards", "outbox", "standing", "movements"),
-    *("issuing", "mail", "imports", "generation", "exports", "reports"),
+    *("ledger", "products", "pools", "campaigns", "cards", "outbox", "succession", "standing"),
+    *("movements", "issuing", "mail", "imports", "generation", "exports", "reports"),
 )
 """In their order: each may know those before it."""
 
@@ -22,7 +22,8 @@ LAYERS = {"models": 0, "repository": 10, "service": 20, "inputs": 30, "api": 40}
 NOUNS = {
     ("ledger", "orders"): 1,
     ("ledger", "books"): 2,
-    ("ledger", "decide"): 3,
+    ("ledger", "reasons"): 3,
+    ("ledger", "decide"): 4,
     ("ledger", "coalesce"): 21,
     ("products", "expiration"): 1,
     ("campaigns", "code_config"): 1,
@@ -47,6 +48,7 @@ NOUNS = {
     ("movements", "inputs"): LAYERS["inputs"],
     ("movements", "admission"): 31,
     ("movements", "commands"): 32,
+    ("movements", "shown"): 35,
     ("imports", "headers"): 1,
     ("imports", "csv_rows"): 2,
     ("imports", "failures"): 3,
@@ -73,7 +75,7 @@ OF_EARLIER_FEATURES = {
     "presented": set(),
     "coalesce": {"service"},
     "views": {*TYPES, "service"},
-    "shown": {*TYPES, "service", "api"},
+    "shown": {*TYPES, "service", "api", "cards.shown"},
     "runner": {"service"},
     "pool_rows": {"products.expiration"},
     "card_batch": {*TYPES, "service", "cards.bulk"},
@@ -95,9 +97,10 @@ OF_EARLIER_FEATURES = {
     "api": {
         *TYPES,
         *("service", "api", "campaigns.code_config", "cards.stock", "cards.shown"),
+        "movements.shown",
     },
 }
-PURE = {"ledger.orders", "ledger.books", "ledger.decide"}
+PURE = {"ledger.orders", "ledger.books", "ledger.reasons", "ledger.decide"}
 PURE_KNOWS = {"giftgql.errors", "giftgql.money", "giftgql.permissions", "giftgql.ledger.models"}
 """What the rules of money stand on, beside each other."""
 

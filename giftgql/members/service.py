@@ -42,6 +42,10 @@ async def exists(reading: Reading, member_id: str) -> bool:
     return await reading.members.get(member_id) is not None
 
 
+async def find(reading: Reading, member_id: str) -> Member | None:
+    return await reading.members.get(member_id)
+
+
 async def known(reading: Reading, member_ids: Sequence[str]) -> frozenset[str]:
     """Those of the ids that members have."""
     return frozenset(member.id for member in await reading.members.by_ids(member_ids))
