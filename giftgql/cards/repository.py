@@ -61,8 +61,8 @@ class CardRepository:
         return found.all()
 
     async def presented(self, fingerprints: Collection[bytes]) -> Rows:
-        """The codes of these fingerprints, as `PRESENTED`, and of their cards currency, revision and
-        whether they are replaced on use."""
+        """The codes of these fingerprints, as `PRESENTED`, and of their cards the currency, revision
+        and whether they are replaced on use."""
         card = Joined(Account, ("currency", "revision", "replaced_on_use"), by="card_id")
         keys = [(each,) for each in fingerprints]
         return await rows_by(self.session, Code, PRESENTED, ("fingerprint",), keys, joined=card)

@@ -189,9 +189,7 @@ async def _undone(context: Context, claim: Once, done: requests.Outcome) -> Resu
         recorded, place = await _found(context, movement_id)
         movement, by = recorded.movement, By(context.caller.name, reason="reversal")
         if movement.type is not MovementType.TRANSFER or movement.state is MovementState.DECLINED:
-            undo = Undo(
-                account_id=movement.account_id, at_id=place, movement_id=movement.id, by=by
-            )
+            undo = Undo(account_id=movement.account_id, at_id=place, movement_id=movement.id, by=by)
             return await _post(context, Asked(undo))
         there, there_now = await _found(context, movement.about_id)
         back = Transfer(
@@ -212,7 +210,7 @@ async def _post(context: Context, asked: Asked) -> Result:
 
 
 async def _use(context: Context, asked: Asked, by: By) -> Result:
-    """Post a use, or capture one, in a transaction of its own, in which its card may be replaced."""
+    """Post a use, or capture one, in a transaction of its own: its card may be replaced in it."""
     for _ in range(ATTEMPTS):
         try:
             async with context.write() as tx:
