@@ -143,8 +143,8 @@ class Settings(BaseSettings):
     smtp_url: str = Field(
         "",
         repr=False,  # it may hold a password
-        description="`smtp://user:password@host:587` (STARTTLS, or `?starttls=off`) or "
-        "`smtps://…`; empty: mails go to mail/ in the data folder.",
+        description="`smtp://user:password@host:587` or `smtps://…`; empty: mails go to mail/ in the "
+        "data folder.",
     )
     smtp_ca_file: Path | None = Field(
         None, description="Who may vouch for the SMTP server (PEM); empty: the system's list."

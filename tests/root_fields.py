@@ -15,6 +15,7 @@ ROOT_FIELDS = {
     "ledgerCheck": "{ ledgerCheck { isClean } }",
     "ledgerTrialBalance": "{ ledgerTrialBalance { balance } }",
     "member": "{ member { until } }",
+    "outbox": "{ outbox { until } }",
     **{
         name: f"mutation {{ {name}({given}) {{ {answered} }} }}"
         for name, given, answered in (
@@ -44,6 +45,8 @@ ROOT_FIELDS = {
             ("giftcardCampaignPause", 'campaign: {id: "1"}', "id"),
             ("giftcardCampaignResume", 'campaign: {id: "1"}', "id"),
             ("giftcardCampaignCancel", 'campaign: {id: "1"}', "id"),
+            ("outboxRetry", 'outbox: {id: "1"}', "id"),
+            ("outboxResend", 'outbox: {id: "1"}', "id"),
             ("memberAdd", 'member: {id: "C2"}', "id"),
             ("memberEdit", 'member: {id: "C1", name: "Me"}', "id"),
             ("memberTokenAdd", 'member: {id: "C1"}', "token"),

@@ -1,10 +1,12 @@
 """What `giftgql doctor` says is wrong, and that it changes nothing."""
 
+import asyncio
 from pathlib import Path
 
 from giftgql.settings import Settings
 from giftgql.vault import Keyring
 from tests import servers
+from tests.mailing import Postbox, smtp_server
 from tests.servers import giftgql
 from tests.test_startup import change
 
@@ -74,6 +76,24 @@ def test_doctor_knows_a_database_that_cannot_be_reached(
         assert wanted in said
         assert "Check GIFTGQL_DATABASE_URL" in said
         assert "s3cret" not in said
+
+
+async def test_doctor_says_where_mails_go(tmp_path: Path) -> None:
+    said = giftgql(servers.environment(tmp_path), "doctor").stdout
+    assert f"written into {tmp_path / 'mail'}, not sent" in said
+    more = {"GIFTGQL_MAIL_FROM": "Shop <shop@example.com>"}
+    async with smtp_server(Postbox()) as port:
+        more["GIFTGQL_SMTP_URL"] = f"smtp://127.0.0.1:{port}?starttls=off"
+        environment = servers.environment(tmp_path, **more)
+        well = await asyncio.to_thread(giftgql, environment, "doctor")
+    assert f"sent by 127.0.0.1:{port}, from Shop <shop@example.com>" in well.stdout
+    more["GIFTGQL_SMTP_URL"] = f"smtp://u:s3cret@127.0.0.1:{port}"
+    said = await asyncio.to_thread(diagnosis, servers.environment(tmp_path, **more))
+    assert f"127.0.0.1:{port} does not take mails: SMTPConnectError." in said
+    assert "s3cret" not in said
+    more = {"GIFTGQL_MAIL_TEMPLATES": str(tmp_path / "none")}
+    said = await asyncio.to_thread(diagnosis, servers.environment(tmp_path, **more))
+    assert "GIFTGQL_MAIL_TEMPLATES" in said
 
 
 def test_doctor_changes_nothing(tmp_path: Path) -> None:

@@ -156,6 +156,35 @@ async def test_a_job_that_fails_is_tried_later_each_time_and_then_given_up(
     assert (await job(store, 7)).attempts == 0, "it can be added anew"
 
 
+async def test_what_cannot_be_done_is_told_each_time_and_ends_at_once_where_it_is_final(
+    store: Store, clock: SetClock
+) -> None:
+    told = list[tuple[int, str]]()
+    is_final = False
+
+    async def step(store: Store, lease: Lease) -> bool:
+        raise service.NotDone("closed" if is_final else "busy", is_final=is_final)
+
+    async def failed(_tx: Transaction, subject: int, why: str) -> None:
+        told.append((subject, why))
+
+    async def give_up(_tx: Transaction, subject: int) -> None:
+        told.append((subject, "given up"))
+
+    await add(store, 7)
+    patience = service.Patience(9, timedelta(hours=1), timedelta(hours=1))
+    more = {"failed": failed, "give_up": give_up, "patience": patience}
+    refused = lane(store, step, **more, lease=timedelta(minutes=1))
+    assert await refused.do_next()
+    assert (await job(store, 7)).run_at == clock.now + timedelta(hours=1)
+    clock.forward(hours=1)
+    is_final = True
+    assert await refused.do_next()
+    dead = await job(store, 7)
+    assert (dead.state, dead.attempts, dead.error) == (JobState.DEAD, 2, "closed")
+    assert told == [(7, "busy"), (7, "closed"), (7, "given up")]
+
+
 async def test_whoever_sees_a_job_to_its_end_waits_where_it_fails(
     store: Store, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,6 +45,7 @@ QUERIES = {
     *("giftcard", "giftcardBalance", "giftcardTrans", "member", "me"),
     *("giftcardProduct", "giftcardPool", "giftcardCampaign", "giftcardImport"),
     *("giftcardLiability", "giftcardTransSummary", "ledgerCheck", "ledgerTrialBalance"),
+    "outbox",
 }
 NOUNS = {
     "giftcard": ("giftcard", "GiftCard"),
@@ -55,13 +56,14 @@ NOUNS = {
     "giftcardTrans": ("trans", "GiftCardTrans"),
     "member": ("member", "Member"),
     "memberToken": ("member", "MemberToken"),
+    "outbox": ("outbox", "OutboxMessage"),
 }
 """Of each noun its input and its record. A secret is none of its own: it shows nothing."""
 
 VERBS = {
     *("Add", "Edit", "Capture", "Cancel", "Refund", "Transfer"),
     *("Block", "Unblock", "Disable", "Extend", "Unlock"),
-    *("Remove", "Issue", "Publish", "Pause", "Resume"),
+    *("Remove", "Issue", "Publish", "Pause", "Resume", "Retry", "Resend"),
 }
 ANSWERS = {"giftcardTransfer": "GiftCardTrans"}
 """Mutations that answer another record: the one they make."""

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from giftgql.settings import Settings, SettingsError, read_settings
+from giftgql.settings import Settings, SettingsError, SmtpServer, read_settings
 
 PASSWORD = "correct-horse"
 
@@ -129,6 +129,60 @@ def test_what_is_no_address_is_refused_by_the_settings_name_without_repeating_it
 def test_the_database_s_password_is_not_printed_with_the_settings() -> None:
     settings = Settings(database_url=f"postgresql://u:{PASSWORD}@db/cards", _env_file=None)
     assert PASSWORD not in f"{settings!r} {settings}"
+
+
+def test_an_smtp_server_is_named_by_an_address() -> None:
+    def server(url: str) -> SmtpServer | None:
+        return Settings(smtp_url=url, mail_from="a@b.example", _env_file=None).smtp
+
+    assert server("") is None
+    assert server("smtp://mx") == SmtpServer("mx", 587, False, True)
+    assert server("smtp://mx:25/?starttls=off") == SmtpServer("mx", 25, False, False)
+    assert server("smtps://[::1]") == SmtpServer("::1", 465, True, False)
+    found = server(f"smtp://me%40x:{PASSWORD}%2F@mx?starttls=on")
+    assert found == SmtpServer("mx", 587, False, True, "me@x", f"{PASSWORD}/")
+    assert PASSWORD not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://u:{PASSWORD}@mx",
+        f"u:{PASSWORD}@mx",
+        f"smtp://u:{PASSWORD}@",
+        f"smtp://u:{PASSWORD}@mx:0",
+        f"smtp://u:{PASSWORD}#x@mx",
+        f"smtp://u:{PASSWORD}/x@mx",
+        f"smtp://u:{PASSWORD}?x@mx",
+        f"smtp://u:{PASSWORD}@mx?starttls=maybe",
+        f"smtp://u:{PASSWORD}@mx?tls=off",
+        f"smtps://u:{PASSWORD}@mx?starttls=off",
+    ],
+)
+def test_what_is_no_smtp_server_is_refused_without_repeating_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIFTGQL_SMTP_URL", url)
+    monkeypatch.setenv("GIFTGQL_MAIL_FROM", "a@b.example")
+    with pytest.raises(SettingsError, match="^GIFTGQL_SMTP_URL: ") as refused:
+        read_settings()
+    assert PASSWORD not in str(refused.value)
+
+
+def test_mails_come_from_a_mailbox_which_an_smtp_server_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for text, sender in (
+        ("Café <shop@a.example>", ("Café", "shop", "a.example")),
+        ('"A. Shop" <a+b@c>', ("A. Shop", "a+b", "c")),
+        ("shop@a.example", ("", "shop", "a.example")),
+    ):
+        assert Settings(mail_from=text, _env_file=None).sender == sender
+    monkeypatch.setenv("GIFTGQL_SMTP_URL", "smtp://mx")
+    for wrong in ("", "shop", "<a@b", "A <a@b>, B <b@c>", "a@b\u2028", "x" * 9 + "\tA <a@b>"):
+        monkeypatch.setenv("GIFTGQL_MAIL_FROM", wrong)
+        with pytest.raises(SettingsError, match="^GIFTGQL_MAIL_FROM: "):
+            read_settings()
 
 
 @pytest.mark.parametrize(
