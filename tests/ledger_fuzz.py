@@ -23,6 +23,7 @@ from giftgql.ledger.orders import (
     Move,
     Order,
     Refund,
+    Replace,
     Sweep,
     Transfer,
     Undo,
@@ -81,6 +82,7 @@ class Run:
             card.validity = None if lasts is None else lasts * 2 * SECOND
             card.opens_with = self.random.choice((None, self.random.randint(2, CEILING // 2)))
             card.most_uses = self.random.choice((None, 1, 1, 2))
+        card.replaced_on_use = self.random.random() < 0.3
         return card
 
     def _first_funds(self, card_id: int) -> Order:
@@ -100,6 +102,10 @@ class Run:
                 continue
             assert given == expected, order
             self.seen[_named(expected)] += 1
+            is_passed = isinstance(order, Refund | Undo) and order.id + 2 in self.rows.entries
+            self.seen["passed on"] += is_passed
+            is_replaced = isinstance(order, Replace) and _named(expected) == "POSTED TRANSFER"
+            self.seen["replaced"] += is_replaced
         if len(orders) == 1 and isinstance(orders[0], Sweep):
             due_at = self.rows.due_at[orders[0].account_id]
             assert due_at is None or due_at > self.now, "what was just swept is due again"
@@ -118,7 +124,7 @@ class Run:
             assert (account.lifetime, account.redeemed) == (card.lifetime, card.redeemed)
             assert account.posted == account.lifetime - account.redeemed - card.subtracted
             assert account.valid_until == card.valid_until
-            assert account.closed == card.disabled
+            assert (account.closed, account.replaced_by) == (card.disabled, card.replaced_by)
             assert set(self.rows.entries) == set(self.model.trans)
 
     def _change_standing(self) -> None:
@@ -137,6 +143,7 @@ class Run:
             make = self.random.choice((*[self._extend] * 4, self._close))
             return [make(self._card_id())]
         kinds = (*[self._move] * 9, *[self._about] * 6, *[self._transfer] * 2, self._sweep)
+        kinds = (*kinds, self._replace)
         size = self.random.choice((1, 1, 2, 3, 5))
         return [self.random.choice(kinds)(self._card_id()) for _ in range(size)]
 
@@ -181,6 +188,9 @@ class Run:
         kind: type[About] = self.random.choice((*kinds, *kinds, Capture, Cancel, Refund, Undo))
         if kind is Undo and about.type is MovementType.TRANSFER and about.left:
             kind = Refund  # which is done by a transfer back
+        if kind in (Refund, Undo):
+            facts["at_id"] = self._place_of(card_id)
+            self.last_id += 2  # of what may have to be passed on
         if kind in (Capture, Refund):
             facts["amount"] = self.random.choice((None, size, size, size, size + 1, -1, 0))
         return kind(**facts)
@@ -202,6 +212,33 @@ class Run:
             twin_id=self._id(),
             amount=self.random.choice((None, self._size(card_id), self._size(card_id))),
         )
+
+    def _replace(self, card_id: int) -> Order:
+        """Replace a card by a new one that is as it was; mostly one that has something."""
+        card, new_id = self.model.cards[card_id], len(self.model.cards) + 1
+        if card.available(self.now) == 0 and self.random.random() < 0.9:
+            return self._move(card_id)
+        self.model.cards[new_id] = new = Card(
+            new_id,
+            card.currency,
+            whole_only=card.whole_only,
+            valid_until=card.valid_until,
+            most_uses=card.most_uses,
+            replaced_on_use=card.replaced_on_use,
+        )
+        self.rows.accounts[new_id] = _funds(new)
+        self.rows.due_at[new_id] = None
+        twin = {"id": self._id(), "twin_id": self._id()}
+        return Replace(account_id=card_id, to_id=new_id, by=CALLER, **twin)
+
+    def _place_of(self, card_id: int) -> int | None:
+        """Where a card's money is, if that was replaced; sometimes as it was before."""
+        place = card_id
+        while (later := self.model.cards[place].replaced_by) is not None:
+            if self.random.random() < 0.1:
+                break
+            place = later
+        return None if place == card_id else place
 
     def _sweep(self, card_id: int) -> Order:
         return Sweep(account_id=card_id, by=SERVER, id=self._id())
@@ -270,6 +307,7 @@ def _funds(card: Card) -> Funds:
         validity=validity,
         opens_with=card.opens_with,
         most_uses=card.most_uses,
+        replaced_on_use=card.replaced_on_use,
     )
 
 

@@ -99,7 +99,7 @@ class GiftCardTrans:
 
     async def _successor_id(self, info: Info) -> int | None:
         succession = await info.context.load(successions_by_ids, int(self.id))
-        return succession and succession.successor_id
+        return None if succession is None else succession.successor_id
 
     @classmethod
     def of(cls, trans: Trans, context: Context) -> "GiftCardTrans":
