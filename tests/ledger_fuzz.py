@@ -182,7 +182,8 @@ class Run:
         holds = [each for each in known if each.is_open(self.now)]
         about = self.random.choice(holds if holds and self.random.random() < 0.5 else known)
         size = self.random.randint(1, max(1, abs(about.amount)))
-        facts: dict[str, Any] = {"account_id": card_id, "by": CALLER, "id": self._id()}
+        # A refund that is passed on is three movements.
+        facts: dict[str, Any] = {"account_id": card_id, "by": CALLER, "id": self._id(3)}
         facts["movement_id"] = about.id
         kinds = (Capture, Capture, Cancel, Undo) if about.until else (Refund, Refund, Undo)
         kind: type[About] = self.random.choice((*kinds, *kinds, Capture, Cancel, Refund, Undo))
@@ -190,7 +191,6 @@ class Run:
             kind = Refund  # which is done by a transfer back
         if kind in (Refund, Undo):
             facts["at_id"] = self._place_of(card_id)
-            self.last_id += 2  # of what may have to be passed on
         if kind in (Capture, Refund):
             facts["amount"] = self.random.choice((None, size, size, size, size + 1, -1, 0))
         return kind(**facts)
@@ -208,8 +208,7 @@ class Run:
             account_id=card_id,
             to_id=self.random.choice(others),
             by=CALLER,
-            id=self._id(),
-            twin_id=self._id(),
+            id=self._id(2),
             amount=self.random.choice((None, self._size(card_id), self._size(card_id))),
         )
 
@@ -228,8 +227,7 @@ class Run:
         )
         self.rows.accounts[new_id] = _funds(new)
         self.rows.due_at[new_id] = None
-        twin = {"id": self._id(), "twin_id": self._id()}
-        return Replace(account_id=card_id, to_id=new_id, by=CALLER, **twin)
+        return Replace(account_id=card_id, to_id=new_id, by=CALLER, id=self._id(2))
 
     def _place_of(self, card_id: int) -> int | None:
         """Where a card's money is, if that was replaced; sometimes as it was before."""
@@ -253,9 +251,10 @@ class Run:
     def _card_id(self) -> int:
         return self.random.choice(list(self.model.cards))
 
-    def _id(self) -> int:
-        self.last_id += 1
-        return self.last_id
+    def _id(self, many: int = 1) -> int:
+        """The first of so many new ids in a row."""
+        self.last_id += many
+        return self.last_id - many + 1
 
     def _size(self, card_id: int) -> int:
         """An amount, often near a limit."""

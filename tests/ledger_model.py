@@ -242,7 +242,7 @@ class Model:
         reasons = self._against_refunding(there, undone, amount, signed, isinstance(order, Undo))
         trans = Trans(order.id, MovementType.REFUND, signed, error=_first(reasons))
         if trans.error:
-            return self._recorded(there, trans)
+            return self._recorded(card, trans, left_on=there)
         trans.undoes = undone
         trans.price = _given_back(undone, size)
         undone.undone_by.append(trans)

@@ -335,7 +335,8 @@ def test_where_the_money_is_decides_whether_it_can_be_refunded(
     outcome = one(on, order)
     assert_declined(on, outcome, code)
     assert outcome.entry is not None
-    assert outcome.entry.account_id == (CARD if code is None else OTHER)
+    assert outcome.entry.account_id == CARD
+    assert outcome.entry.balance == on.accounts[OTHER].available(NOW), "where the money is"
     assert on.accounts[CARD].posted == 0
 
 

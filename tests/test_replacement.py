@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from giftgql import work
+from giftgql.ledger import service as ledger
 from giftgql.permissions import Channel, Permission
-from giftgql.store import Store
+from giftgql.store import Reading, Store
 from tests import heirs, mailing
 from tests.client import Client
 from tests.conftest import ALL_BUT_UNMASKED, MakeClient, SetClock
@@ -45,7 +46,7 @@ def replacing(store: Store) -> None:
 async def test_what_a_use_leaves_goes_to_a_new_card_with_a_new_code(
     admin: Client, store: Store, clock: SetClock
 ) -> None:
-    facts = {"expiresOn": "2027-01-31", "note": "Birthday", "metadata": {"shop": 7}}
+    facts: Card = {"expiresOn": "2027-01-31", "note": "Birthday", "metadata": {"shop": 7}}
     made = await owned(admin, addPersonalCode=True, physicalCode="GC49288331", **facts)
     trans = done(await use(admin, {"codes": [{"code": "GC49288331"}]}, "-60.00", sourceId="Till 7"))
     assert (trans["status"], trans["amount"], trans["balance"]) == ("COMPLETED", "-60.00", "40.00")
@@ -78,7 +79,9 @@ async def test_what_a_use_leaves_goes_to_a_new_card_with_a_new_code(
     said = {"paid": 6_000, "left": 4_000, "last_four": "8331", "place": "Till 7"}
     assert sent["facts"] == {**said, "currency": "EUR", "recipient": "Ada", "order_no": None}
     _, used, out, came = await movements(admin)
-    assert (used["id"], out["giftcardId"], came["giftcardId"]) == (trans["id"], old["id"], new["id"])
+    assert [used["id"], out["giftcardId"], came["giftcardId"]] == [
+        *(trans["id"], old["id"], new["id"])
+    ]
     assert (out["transType"], out["amount"], out["reason"]) == ("TRANSFER", "-40.00", "replacement")
     await are_clean(store)
 
@@ -138,8 +141,11 @@ async def test_the_old_code_answers_that_the_card_was_replaced_to_whatever_is_as
         assert (answer.code, answer.field) == ("CARD_REPLACED", "id")
         assert answer.errors[0]["extensions"]["replacedById"] == new["id"]
     assert (await stand(admin, "Extend", made["id"], validFor="P1Y")).code == "CARD_REPLACED"
-    for change in ({"physicalCode": "NEW1"}, {"revokeExternalCode": True}, {"memberId": "C1"}):
-        assert (await edit(admin, made["id"], **change)).code == "CARD_REPLACED"
+    changes: list[Card] = [
+        *({"physicalCode": "NEW1"}, {"revokeExternalCode": True}, {"memberId": "C1"})
+    ]
+    for given in changes:
+        assert (await edit(admin, made["id"], **given)).code == "CARD_REPLACED"
     assert done(await edit(admin, made["id"], note="gone"))["note"] == "gone"
     assert await card(admin, new["id"]) == before
     await are_clean(store)
@@ -161,7 +167,8 @@ async def test_a_replaced_card_is_found_by_the_code_that_it_had_to_the_end(
     assert answer.code == "NOT_FOUND"
     assert (await balance(admin, "GC49288331")).code == "SECRET_INVALID"
     live = await funded(admin, "5.00", externalCode="GC49288332")
-    assert done(await use(admin, live, "-5.00"))["giftcardId"] == live["id"], "the live one is meant"
+    meant = done(await use(admin, live, "-5.00"))
+    assert meant["giftcardId"] == live["id"], "a live code goes before one that has ended"
     typed = await use(admin, live, "-1.00", codeType="PHYSICAL")
     assert typed.code == "CARD_REPLACED"
 
@@ -302,7 +309,7 @@ async def test_members_see_both_of_their_cards_and_others_neither(
     admin: Client, store: Store, server: Any, client_with: MakeClient
 ) -> None:
     made = await owned(admin)
-    trans, new = await replaced(admin, store, made, "-60.00")
+    _, new = await replaced(admin, store, made, "-60.00")
     owner = (await card(admin, made["id"]))["memberId"]
     app = await client_with(role="app-backend")
     token = await app.run(
@@ -443,7 +450,5 @@ async def test_a_card_that_gets_its_strategy_while_it_is_used_is_looked_at_again
     assert (await spend(admin, {"codes": [{"code": code}]}, "-1.00"))["balance"] == "49.00"
 
 
-async def _revision(reading: Any, card_id: int) -> int:
-    from giftgql.ledger import service as ledger
-
+async def _revision(reading: Reading, card_id: int) -> int:
     return (await ledger.accounts(reading, [card_id]))[card_id].revision

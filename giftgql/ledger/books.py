@@ -180,8 +180,8 @@ class Books:
         price: int | None = None,
         left_on: Funds | None = None,
     ) -> Outcome:
-        """Record what happened to an account; its balance is told of another one, where its money
-        went on to that."""
+        """Record what happened to an account. `left_on` is the one whose balance is told, where
+        that is not its own: its money went on to that."""
         self.touched[funds.id] = funds
         state = MovementState.HELD if hold_until else MovementState.POSTED
         facts = {"against": against, "hold_until": hold_until, "about_id": about_id, "price": price}
@@ -197,11 +197,12 @@ class Books:
         error: ErrorCode,
         *,
         account: Funds | None = None,
+        left_on: Funds | None = None,
     ) -> Outcome:
         """Record what was asked and why it did not happen; it counts for nothing."""
-        funds = account or self.accounts[order.account_id]
-        state = MovementState.DECLINED
-        return self._record(funds, order, kind, state, asked, error=error, about_id=order.about)
+        funds, state = account or self.accounts[order.account_id], MovementState.DECLINED
+        facts = {"error": error, "about_id": order.about}
+        return self._record(funds, order, kind, state, asked, left_on=left_on, **facts)
 
     def _record(
         self,

@@ -151,7 +151,7 @@ def _refund(books: Books, order: Reversal, amount: int | None) -> Outcome:
     signed = -size if past.amount > 0 else size
     error = why_not_refund(books, there, order, amount, signed)
     if error is not None:
-        return books.decline(order, MovementType.REFUND, signed, error, account=there)
+        return books.decline(order, MovementType.REFUND, signed, error, left_on=there)
     if there is not funds and signed < 0:
         _pass(books, order.passing(there.id, funds.id), size)
     price = past.price_of(size)

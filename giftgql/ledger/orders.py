@@ -235,10 +235,8 @@ class Reversal(About):
         return (self.account_id,) if self.at_id is None else (self.account_id, self.at_id)
 
     def passing(self, source: int, target: int) -> "Transfer":
-        """What takes the money on, or brings it back. Its ids are those after this one's."""
-        return Transfer(
-            account_id=source, to_id=target, by=self.by, id=self.id + 1, twin_id=self.id + 2
-        )
+        """What takes the money on, or brings it back. Its ids come after this one's."""
+        return Transfer(account_id=source, to_id=target, by=self.by, id=self.id + 1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -260,7 +258,11 @@ class Transfer(Order):
 
     to_id: int
     amount: int | None = None
-    twin_id: int = field(default_factory=movement_id)
+
+    @property
+    def twin_id(self) -> int:
+        """The id of the movement on the other account, which comes next."""
+        return self.id + 1
 
     @property
     def accounts(self) -> tuple[int, ...]:
