@@ -196,8 +196,7 @@ class PastExpiration(Refusal):
 class CodeSpaceExhausted(Refusal):
     """`possible` codes, of which one in a million may be a card's: `most` cards in all."""
 
-    code = ErrorCode.CODE_SPACE_EXHAUSTED
-    field = "codeConfig"
+    code, field = ErrorCode.CODE_SPACE_EXHAUSTED, "codeConfig"
 
     def __init__(self, *, possible: int, most: int) -> None:
         super().__init__(
@@ -217,8 +216,7 @@ class Conflict(Refusal):
 
 
 class IdempotencyConflict(Refusal):
-    code = ErrorCode.IDEMPOTENCY_CONFLICT
-    field = "idempotencyKey"
+    code, field = ErrorCode.IDEMPOTENCY_CONFLICT, "idempotencyKey"
 
     def __init__(self) -> None:
         super().__init__("This idempotency key was used for another request; nothing was done.")
@@ -268,8 +266,7 @@ class RateLimited(Refusal):
 
 
 class PinRequired(Refusal):
-    code = ErrorCode.PIN_REQUIRED
-    field = "pin"
+    code, field = ErrorCode.PIN_REQUIRED, "pin"
 
     def __init__(self) -> None:
         super().__init__("This code can be used here only together with its PIN.")
@@ -284,8 +281,7 @@ class CvvRequired(Refusal):
 
 
 class AmbiguousCode(Refusal):
-    code = ErrorCode.AMBIGUOUS_CODE
-    field = "codeType"
+    code, field = ErrorCode.AMBIGUOUS_CODE, "codeType"
 
     def __init__(self) -> None:
         super().__init__("The code exists in several types; codeType is needed.")
@@ -307,24 +303,30 @@ class InvalidAmount(Refusal):
 
 
 class CurrencyMismatch(Refusal):
-    code = ErrorCode.CURRENCY_MISMATCH
-    field = "currency"
+    code, field = ErrorCode.CURRENCY_MISMATCH, "currency"
 
     def __init__(self, currency: str) -> None:
         super().__init__(f"The card's currency is {currency}.")
 
 
 class CardDisabled(Refusal):
-    code = ErrorCode.CARD_DISABLED
-    field = "id"
+    code, field = ErrorCode.CARD_DISABLED, "id"
 
     def __init__(self) -> None:
         super().__init__("The card is disabled for good.")
 
 
+class CardReplaced(Refusal):
+    code = ErrorCode.CARD_REPLACED
+
+    def __init__(self, by: int | None = None, *, field: str = "id") -> None:
+        facts = {} if by is None else {"replacedById": str(by)}
+        super().__init__("The card was replaced by another one with a new code.", **facts)
+        self.field = field
+
+
 class TransactionNotFound(Refusal):
-    code = ErrorCode.TRANSACTION_NOT_FOUND
-    field = "id"
+    code, field = ErrorCode.TRANSACTION_NOT_FOUND, "id"
 
     def __init__(self) -> None:
         super().__init__("No transaction has this id, or it is not the caller's to end or undo.")
@@ -345,16 +347,14 @@ class AboveCeiling(InvalidAmount):
 
 
 class StaleRevision(Refusal):
-    code = ErrorCode.STALE_REVISION
-    field = "revision"
+    code, field = ErrorCode.STALE_REVISION, "revision"
 
     def __init__(self, revision: int) -> None:
         super().__init__("The record has changed since it was read.", revision=revision)
 
 
 class NoVariants(Refusal):
-    code = ErrorCode.NO_VARIANTS
-    field = "presets"
+    code, field = ErrorCode.NO_VARIANTS, "presets"
 
     def __init__(self) -> None:
         super().__init__("A product needs a preset or a range to choose from.")
@@ -376,8 +376,7 @@ class PoolFrozen(Refusal):
 
 
 class PoolNotEmpty(Refusal):
-    code = ErrorCode.POOL_NOT_EMPTY
-    field = "id"
+    code, field = ErrorCode.POOL_NOT_EMPTY, "id"
 
     def __init__(self, cards: int) -> None:
         super().__init__("The pool holds cards; only an empty one can be removed.", cards=cards)
@@ -392,8 +391,7 @@ class PoolExhausted(Refusal):
 
 
 class HasTransactions(Refusal):
-    code = ErrorCode.HAS_TRANSACTIONS
-    field = "id"
+    code, field = ErrorCode.HAS_TRANSACTIONS, "id"
 
     def __init__(self) -> None:
         super().__init__("A card with movements cannot be removed; it can be disabled.")

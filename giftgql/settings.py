@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from giftgql.errors import Described
 from giftgql.money import CEILING_MINOR, is_currency
 
 
@@ -25,6 +26,14 @@ class LogLevel(StrEnum):
 class LogTo(StrEnum):
     FILE = "file"
     STDERR = "stderr"
+
+
+class RedemptionStrategy(Described):
+    BALANCE = "BALANCE", "What a use leaves stays on the card; its code goes on."
+    REPLACEMENT = (
+        "REPLACEMENT",
+        "What a use leaves goes to a new card with a new code, which is mailed to the owner.",
+    )
 
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -104,6 +113,11 @@ class Settings(BaseSettings):
         description="`file`: logs/ in the data folder, one file a port; `stderr`: for containers.",
     )
     currency: str = Field("EUR", description="ISO 4217 currency of cards that name none.")
+    strategy: RedemptionStrategy = Field(
+        RedemptionStrategy.BALANCE,
+        description="What a use leaves, where no product says: `BALANCE` on the same code, "
+        "`REPLACEMENT` on a new one.",
+    )
     time_zone: str = Field("UTC", description="IANA time zone in which a day of expiry ends.")
     access_token_seconds: Seconds = Field(900, description="Life of a client's access token.")
     member_token_seconds: Seconds = Field(900, description="Life of a member's token.")

@@ -35,6 +35,7 @@ from giftgql.reports.repository import ReportRepository
 from giftgql.requests.repository import RequestRepository
 from giftgql.rows import Clock
 from giftgql.settings import Settings
+from giftgql.succession.repository import SuccessionRepository
 from giftgql.together import Together
 from giftgql.tries.repository import TriesRepository
 from giftgql.vault import Vault
@@ -157,6 +158,10 @@ class Reading:
     @cached_property
     def outbox(self) -> OutboxRepository:
         return OutboxRepository(self.session)
+
+    @cached_property
+    def successions(self) -> SuccessionRepository:
+        return SuccessionRepository(self.session)
 
     @cached_property
     def movements(self) -> MovementRepository:

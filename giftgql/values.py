@@ -13,6 +13,7 @@ from giftgql.codes import CodeType
 from giftgql.errors import Described, ErrorCode, InvalidInput, NotFound
 from giftgql.money import Money
 from giftgql.paging import FURTHEST_SKIP, LARGEST_PAGE, Page
+from giftgql.settings import RedemptionStrategy
 
 Input = TypeVar("Input", bound=type)
 EnumClass = TypeVar("EnumClass", bound=type[Described])
@@ -83,6 +84,7 @@ def register(description: str) -> Callable[[EnumClass], EnumClass]:
 
 
 register("What a code is for.")(CodeType)
+register("What becomes of what a use leaves on a card.")(RedemptionStrategy)
 register("Why an operation failed: `extensions.code` of an error.")(ErrorCode)
 
 

@@ -2,8 +2,18 @@
 
 FEATURES = (
     *("installation", "requests", "clients", "members", "audit", "tries", "jobs"),
-    *("ledger", "products", "pools", "campaigns", "cards", "outbox", "standing", "movements"),
-    *("issuing", "mail", "orders", "webhooks", "imports", "generation", "exports", "reports"),
+    *("ledger", "products", "pools", "campaigns", "cards", "outbox", "succession", "standing"),
+    *(
+        "movements",
+        "issuing",
+        "mail",
+        "orders",
+        "webhooks",
+        "imports",
+        "generation",
+        "exports",
+        "reports",
+    ),
 )
 """In their order: each may know those before it."""
 
@@ -11,7 +21,8 @@ LAYERS = {"models": 0, "repository": 10, "service": 20, "inputs": 30, "api": 40}
 NOUNS = {
     ("ledger", "orders"): 1,
     ("ledger", "books"): 2,
-    ("ledger", "decide"): 3,
+    ("ledger", "reasons"): 3,
+    ("ledger", "decide"): 4,
     ("ledger", "coalesce"): 21,
     ("products", "expiration"): 1,
     ("campaigns", "code_config"): 1,
@@ -44,6 +55,7 @@ NOUNS = {
     ("movements", "inputs"): LAYERS["inputs"],
     ("movements", "admission"): 31,
     ("movements", "commands"): 32,
+    ("movements", "shown"): 35,
     ("imports", "headers"): 1,
     ("imports", "csv_rows"): 2,
     ("imports", "failures"): 3,
@@ -120,9 +132,10 @@ OF_EARLIER_FEATURES = {
     "api": {
         *TYPES,
         *("service", "api", "campaigns.code_config", "cards.stock", "cards.shown"),
+        "movements.shown",
     },
 }
-PURE = {"ledger.orders", "ledger.books", "ledger.decide"}
+PURE = {"ledger.orders", "ledger.books", "ledger.reasons", "ledger.decide"}
 PURE_KNOWS = {"giftgql.errors", "giftgql.money", "giftgql.permissions", "giftgql.ledger.models"}
 """What the rules of money stand on, beside each other."""
 

@@ -23,6 +23,7 @@ from giftgql.ledger.orders import (
     Move,
     Order,
     Refund,
+    Replace,
     Sweep,
     Transfer,
     Undo,
@@ -81,6 +82,7 @@ class Run:
             card.validity = None if lasts is None else lasts * 2 * SECOND
             card.opens_with = self.random.choice((None, self.random.randint(2, CEILING // 2)))
             card.most_uses = self.random.choice((None, 1, 1, 2))
+        card.replaced_on_use = self.random.random() < 0.3
         return card
 
     def _first_funds(self, card_id: int) -> Order:
@@ -100,6 +102,10 @@ class Run:
                 continue
             assert given == expected, order
             self.seen[_named(expected)] += 1
+            is_passed = isinstance(order, Refund | Undo) and order.id + 2 in self.rows.entries
+            self.seen["passed on"] += is_passed
+            is_replaced = isinstance(order, Replace) and _named(expected) == "POSTED TRANSFER"
+            self.seen["replaced"] += is_replaced
         if len(orders) == 1 and isinstance(orders[0], Sweep):
             due_at = self.rows.due_at[orders[0].account_id]
             assert due_at is None or due_at > self.now, "what was just swept is due again"
@@ -118,7 +124,7 @@ class Run:
             assert (account.lifetime, account.redeemed) == (card.lifetime, card.redeemed)
             assert account.posted == account.lifetime - account.redeemed - card.subtracted
             assert account.valid_until == card.valid_until
-            assert account.closed == card.disabled
+            assert (account.closed, account.replaced_by) == (card.disabled, card.replaced_by)
             assert set(self.rows.entries) == set(self.model.trans)
 
     def _change_standing(self) -> None:
@@ -137,6 +143,7 @@ class Run:
             make = self.random.choice((*[self._extend] * 4, self._close))
             return [make(self._card_id())]
         kinds = (*[self._move] * 9, *[self._about] * 6, *[self._transfer] * 2, self._sweep)
+        kinds = (*kinds, self._replace)
         size = self.random.choice((1, 1, 2, 3, 5))
         return [self.random.choice(kinds)(self._card_id()) for _ in range(size)]
 
@@ -175,12 +182,15 @@ class Run:
         holds = [each for each in known if each.is_open(self.now)]
         about = self.random.choice(holds if holds and self.random.random() < 0.5 else known)
         size = self.random.randint(1, max(1, abs(about.amount)))
-        facts: dict[str, Any] = {"account_id": card_id, "by": CALLER, "id": self._id()}
+        # A refund that is passed on is three movements.
+        facts: dict[str, Any] = {"account_id": card_id, "by": CALLER, "id": self._id(3)}
         facts["movement_id"] = about.id
         kinds = (Capture, Capture, Cancel, Undo) if about.until else (Refund, Refund, Undo)
         kind: type[About] = self.random.choice((*kinds, *kinds, Capture, Cancel, Refund, Undo))
         if kind is Undo and about.type is MovementType.TRANSFER and about.left:
             kind = Refund  # which is done by a transfer back
+        if kind in (Refund, Undo):
+            facts["at_id"] = self._place_of(card_id)
         if kind in (Capture, Refund):
             facts["amount"] = self.random.choice((None, size, size, size, size + 1, -1, 0))
         return kind(**facts)
@@ -198,10 +208,35 @@ class Run:
             account_id=card_id,
             to_id=self.random.choice(others),
             by=CALLER,
-            id=self._id(),
-            twin_id=self._id(),
+            id=self._id(2),
             amount=self.random.choice((None, self._size(card_id), self._size(card_id))),
         )
+
+    def _replace(self, card_id: int) -> Order:
+        """Replace a card by a new one that is as it was; mostly one that has something."""
+        card, new_id = self.model.cards[card_id], len(self.model.cards) + 1
+        if card.available(self.now) == 0 and self.random.random() < 0.9:
+            return self._move(card_id)
+        self.model.cards[new_id] = new = Card(
+            new_id,
+            card.currency,
+            whole_only=card.whole_only,
+            valid_until=card.valid_until,
+            most_uses=card.most_uses,
+            replaced_on_use=card.replaced_on_use,
+        )
+        self.rows.accounts[new_id] = _funds(new)
+        self.rows.due_at[new_id] = None
+        return Replace(account_id=card_id, to_id=new_id, by=CALLER, id=self._id(2))
+
+    def _place_of(self, card_id: int) -> int | None:
+        """Where a card's money is, if that was replaced; sometimes as it was before."""
+        place = card_id
+        while (later := self.model.cards[place].replaced_by) is not None:
+            if self.random.random() < 0.1:
+                break
+            place = later
+        return None if place == card_id else place
 
     def _sweep(self, card_id: int) -> Order:
         return Sweep(account_id=card_id, by=SERVER, id=self._id())
@@ -216,9 +251,10 @@ class Run:
     def _card_id(self) -> int:
         return self.random.choice(list(self.model.cards))
 
-    def _id(self) -> int:
-        self.last_id += 1
-        return self.last_id
+    def _id(self, many: int = 1) -> int:
+        """The first of so many new ids in a row."""
+        self.last_id += many
+        return self.last_id - many + 1
 
     def _size(self, card_id: int) -> int:
         """An amount, often near a limit."""
@@ -270,6 +306,7 @@ def _funds(card: Card) -> Funds:
         validity=validity,
         opens_with=card.opens_with,
         most_uses=card.most_uses,
+        replaced_on_use=card.replaced_on_use,
     )
 
 

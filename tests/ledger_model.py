@@ -18,6 +18,7 @@ from giftgql.ledger.orders import (
     Move,
     Order,
     Refund,
+    Replace,
     Sweep,
     Transfer,
     Undo,
@@ -93,6 +94,8 @@ class Card:
     validity: timedelta | None = None
     opens_with: int | None = None
     most_uses: int | None = None
+    replaced_on_use: bool = False
+    replaced_by: int | None = None
     blocked: bool = False
     disabled: bool = False
     revision: int = 0
@@ -118,6 +121,9 @@ class Card:
 
     def held(self, now: datetime) -> int:
         return sum(max(0, -each.amount) for each in self.history if each.is_open(now))
+
+    def is_held(self, now: datetime) -> bool:
+        return any(each.is_open(now) for each in self.history)
 
     def uses(self, now: datetime) -> int:
         """How often it was used: what was given up or given back altogether was no use."""
@@ -154,6 +160,8 @@ class Model:
                 return self._undo(card, order)
             case Refund():
                 return self._refund(card, order, order.amount)
+            case Replace():
+                return self._replace(card, order)
             case Transfer():
                 return self._transfer(card, order)
             case Sweep():
@@ -186,6 +194,8 @@ class Model:
         yield (order.price or 0) > self.ceiling, ErrorCode.INVALID_AMOUNT
         is_code_over = order.code_until is not None and self.now >= order.code_until
         yield is_code_over, ErrorCode.CODE_EXPIRED
+        is_second = order.hold_for is not None and card.is_held(self.now)
+        yield card.replaced_on_use and is_second, ErrorCode.CONFLICT
         yield from self._against_adding(card, amount) if amount > 0 else ()
         is_use = order.type is MovementType.USE
         yield from self._against_taking(card, -taken, is_use=is_use) if amount < 0 else ()
@@ -224,16 +234,23 @@ class Model:
         yield hold.is_timed_out(self.now), timed_out
 
     def _refund(self, card: Card, order: Refund | Undo, amount: int | None) -> Answer:
-        undone = self.trans[order.movement_id]
+        there, undone = self.cards[order.at_id or card.id], self.trans[order.movement_id]
+        if there.replaced_by is not None:
+            return ("stale",)
         size = undone.left if amount is None else amount
         signed = -size if undone.amount > 0 else size
-        reasons = self._against_refunding(card, undone, amount, signed, isinstance(order, Undo))
+        reasons = self._against_refunding(there, undone, amount, signed, isinstance(order, Undo))
         trans = Trans(order.id, MovementType.REFUND, signed, error=_first(reasons))
-        if not trans.error:
-            trans.undoes = undone
-            trans.price = _given_back(undone, size)
-            undone.undone_by.append(trans)
-        return self._recorded(card, trans)
+        if trans.error:
+            return self._recorded(card, trans, left_on=there)
+        trans.undoes = undone
+        trans.price = _given_back(undone, size)
+        undone.undone_by.append(trans)
+        if there is not card:
+            source, target = (card, there) if signed > 0 else (there, card)
+            self._recorded(source, Trans(order.id + 1, MovementType.TRANSFER, -size))
+            self._recorded(target, Trans(order.id + 2, MovementType.TRANSFER, size))
+        return self._recorded(card, trans, left_on=there)
 
     def _against_refunding(
         self, card: Card, undone: Trans, amount: int | None, signed: int, is_undo: bool
@@ -266,6 +283,18 @@ class Model:
             self._recorded(target, Trans(order.twin_id, MovementType.TRANSFER, size))
         return self._recorded(card, sent)
 
+    def _replace(self, card: Card, order: Replace) -> Answer:
+        free = card.posted - card.held(self.now)
+        if card.available(self.now) == 0:
+            return NOTHING
+        if card.is_held(self.now):
+            error = ErrorCode.CONFLICT
+            return self._recorded(card, Trans(order.id, MovementType.TRANSFER, -free, error=error))
+        answer = self._transfer(card, order)
+        if not self.trans[order.id].error:
+            card.replaced_by = order.to_id
+        return answer
+
     def _expire(self, card: Card, trans_id: int) -> Answer:
         free = card.posted - card.held(self.now)
         if not card.is_expired(self.now) or free == 0:
@@ -283,7 +312,9 @@ class Model:
         return answer
 
     def _extend(self, card: Card, order: Extend) -> Answer:
-        if card.disabled or card.valid_until is None or card.valid_until >= order.valid_until:
+        if card.disabled or card.replaced_by is not None:
+            return NOTHING
+        if card.valid_until is None or card.valid_until >= order.valid_until:
             return NOTHING
         card.valid_until = order.valid_until
         gone = -sum(each.moved for each in card.history if each.type is _EXPIRE)
@@ -293,6 +324,7 @@ class Model:
 
     def _against_standing(self, card: Card, *, though_blocked: bool = False) -> Reasons:
         yield card.disabled, ErrorCode.CARD_DISABLED
+        yield card.replaced_by is not None, ErrorCode.CARD_REPLACED
         yield card.blocked and not though_blocked, ErrorCode.CARD_BLOCKED
         yield card.is_expired(self.now), ErrorCode.CARD_EXPIRED
 
@@ -309,6 +341,8 @@ class Model:
         is_early = card.valid_from is not None and self.now < card.valid_from
         yield is_use and is_early, ErrorCode.CARD_NOT_YET_VALID
         yield not any(each.moved > 0 for each in card.history), ErrorCode.CARD_NOT_ACTIVATED
+        is_reserved = card.replaced_on_use and card.is_held(self.now)
+        yield is_use and is_reserved, ErrorCode.CONFLICT
         is_used_up = card.most_uses is not None and card.uses(self.now) >= card.most_uses
         yield is_use and is_used_up, ErrorCode.REDEMPTION_LIMIT_REACHED
         is_there = 0 < amount <= card.available(self.now)
@@ -320,7 +354,9 @@ class Model:
         released = abs(hold.amount) - captured
         return "end", hold.id, how, captured, released, card.available(self.now)
 
-    def _recorded(self, card: Card, trans: Trans, asked: int | None = None) -> Answer:
+    def _recorded(
+        self, card: Card, trans: Trans, asked: int | None = None, left_on: Card | None = None
+    ) -> Answer:
         self.trans[trans.id] = trans
         card.history.append(trans)
         self._begin(card)
@@ -328,7 +364,8 @@ class Model:
         state = MovementState.DECLINED if trans.error else state
         asked = trans.amount if asked is None else asked
         facts = (trans.id, card.id, state, trans.type, trans.amount, asked, trans.error)
-        return "entry", *facts, trans.until, card.available(self.now), trans.price
+        left = (left_on or card).available(self.now)
+        return "entry", *facts, trans.until, left, trans.price
 
     def _begin(self, card: Card) -> None:
         """Validity begins with the first funds."""

@@ -274,7 +274,21 @@ def _of_account(rows: Rows, account: Funds) -> Iterator[str]:
         yield "its first funds were not what it opens with"
     if account.closed and (holds or account.posted):
         yield "it is closed and has holds or money"
+    if account.replaced_by is not None:
+        yield from _of_replaced(rows, account, holds)
     yield from _of_times(rows, account)
+
+
+def _of_replaced(rows: Rows, account: Funds, holds: Sequence[Entry]) -> Iterator[str]:
+    """What it had went to the one that took its place."""
+    successor = rows.accounts.get(account.replaced_by or 0)
+    if successor is None or successor.currency != account.currency:
+        yield f"there is no account {account.replaced_by} to have replaced it"
+    if holds or account.posted:
+        yield "it was replaced and has holds or money"
+    sides = {(each.debit_account, each.credit_account) for each in rows.lines.values()}
+    if (account.id, account.replaced_by) not in sides:
+        yield f"nothing went from it to account {account.replaced_by}"
 
 
 def _is_taken(entry: Entry) -> bool:

@@ -15,7 +15,7 @@ DECLINES = (
     *(ErrorCode.CARD_NOT_ACTIVATED, ErrorCode.PARTIAL_REDEMPTION_NOT_SUPPORTED),
     *(ErrorCode.ALREADY_CAPTURED, ErrorCode.ALREADY_CANCELLED, ErrorCode.AUTHORIZATION_EXPIRED),
     *(ErrorCode.REFUND_EXCEEDS_CAPTURED, ErrorCode.CONFLICT, ErrorCode.CARD_NOT_YET_VALID),
-    ErrorCode.REDEMPTION_LIMIT_REACHED,
+    *(ErrorCode.REDEMPTION_LIMIT_REACHED, ErrorCode.CARD_REPLACED),
 )
 
 
@@ -30,5 +30,5 @@ def test_the_random_orders_reach_every_rule() -> None:
         seen += Run(seed).go()
     moved = {f"POSTED {kind}" for kind in ("ADD", "USE", "ADJUST", "EXTERNAL", "IMPORT", "EXPIRE")}
     moved |= {"POSTED REFUND", "POSTED TRANSFER", "HELD ADD", "HELD USE", "stale", "nothing"}
-    moved |= {"POSTED ADD priced", "POSTED REFUND priced"}
+    moved |= {"POSTED ADD priced", "POSTED REFUND priced", "replaced", "passed on"}
     assert moved | set(DECLINES) | set(HoldEnding) <= set(seen)

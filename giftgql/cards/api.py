@@ -183,6 +183,27 @@ async def cards_by_ids(context: Context, card_ids: Sequence[int]) -> list[CardVi
     return [found[each] for each in card_ids]
 
 
+async def cards_with_history(context: Context, card_ids: Sequence[int]) -> list[CardView]:
+    """A batch for `Context.load`: cards that are there, with their ended codes."""
+    async with context.read() as reading:
+        found = await service.by_ids(reading, card_ids, with_history=True)
+    return [found[each] for each in card_ids]
+
+
+async def card_of(info: Info, card_id: int | None) -> GiftCard | None:
+    """A card as another record shows it: to who may look for cards, and to its member."""
+    caller = info.context.caller
+    looks_for = (Permission.LIST_GIFT_CARDS, Permission.FIND_GIFT_CARD_BY_CODE)
+    may = caller.member_id is not None or any(caller.may(each) for each in looks_for)
+    if card_id is None or not may:
+        return None
+    batch = cards_with_history if "codeHistory" in selected(info) else cards_by_ids
+    view = await info.context.load(batch, card_id)
+    if caller.member_id not in (None, view.card.member_id):
+        return None
+    return GiftCard.of(view, caller)
+
+
 @dataclass(frozen=True)
 class CardsOf:
     """Which cards of which member are asked for: a key of `cards_of_members`."""

@@ -22,6 +22,7 @@ class CardStatus(Described):
 class CodeEnding(Described):
     REVOKED = "REVOKED", "Ended without a successor."
     REPLACED = "REPLACED", "Ended by a new code of the same type."
+    CARD_REPLACED = "CARD_REPLACED", "Its card was replaced by another one."
     REMOVED = "REMOVED", "Its card was removed."
 
 

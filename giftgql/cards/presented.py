@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
-from giftgql.cards.models import Code
+from giftgql.cards.models import Code, CodeEnding
 from giftgql.cards.views import unseal
 from giftgql.codes import CodeText, CodeType
 from giftgql.store import Reading, Transaction
@@ -12,13 +12,16 @@ from giftgql.store import Reading, Transaction
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A live code, or a card by its id. `revision` is the account's at this moment; `needs_pin`
-    says that funds are taken online only with the PIN, `needs_cvv` nowhere without the CVV;
-    `cvv_code` is the code that the CVV belongs to, where that is another one of the card."""
+    """A live code, one whose card was replaced, or a card by its id. `revision` is the account's at
+    this moment, and whether it is replaced on use; `needs_pin` says that funds are taken online
+    only with the PIN, `needs_cvv` nowhere without the CVV; `cvv_code` is the code that the CVV
+    belongs to, where that is another one of the card."""
 
     card_id: int
     currency: str
     revision: int
+    replaced_on_use: bool = False
+    has_ended: bool = False
     code_id: int | None = None
     kind: CodeType | None = None
     expires_on: date | None = None
@@ -40,13 +43,16 @@ async def with_cvv(reading: Reading, presented: Presented) -> Presented:
 
 
 async def resolve(reading: Reading, code: CodeText, kinds: Iterable[CodeType]) -> list[Presented]:
-    """The live codes of these types with this text, expired ones too; at most one a type."""
+    """The live codes of these types with this text, expired ones too; at most one a type. Where
+    there is none, those that ended when their cards were replaced: of these the rules of money say
+    so."""
     prints = [print_ for kind in kinds if (print_ := reading.vault.fingerprint(kind, code))]
     if len(prints) == 1:
         found = [await reading.together(_by_fingerprints, prints[0])]
     else:
         found = list(await _by_fingerprints(reading, prints)) if prints else []
-    return [each for each in found if each is not None]
+    known = [each for each in found if each is not None]
+    return [each for each in known if not each.has_ended] or known
 
 
 async def is_there(reading: Reading, card_id: int) -> bool:
@@ -71,11 +77,15 @@ async def _cvv_codes(reading: Reading, card_ids: Sequence[int]) -> Sequence[Code
 
 async def _by_fingerprints(reading: Reading, prints: Sequence[bytes]) -> Sequence[Presented | None]:
     found = {}
-    for print_, ended_at, code_id, card_id, kind, *rest in await reading.cards.presented(prints):
-        if ended_at is None:
-            last_day, pin, cvv, needs_pin, needs_cvv, currency, revision = rest
-            found[print_] = Presented(
-                *(card_id, currency, revision, code_id, CodeType[kind], last_day, pin, cvv),
-                *(needs_pin, needs_cvv),
-            )
+    for print_, ending, code_id, card_id, kind, *rest in await reading.cards.presented(prints):
+        last_day, pin, cvv, needs_pin, needs_cvv, currency, revision, is_replaced = rest
+        has_ended = ending is not None
+        if has_ended and ending != CodeEnding.CARD_REPLACED:
+            continue
+        if has_ended:
+            last_day = None  # whether it would have expired since is nothing any more
+        found[print_] = Presented(
+            *(card_id, currency, revision, bool(is_replaced), has_ended, code_id, CodeType[kind]),
+            *(last_day, pin, cvv, needs_pin, needs_cvv),
+        )
     return [found.get(print_) for print_ in prints]

@@ -25,7 +25,7 @@ from giftgql.rows import (
 )
 
 PRESENTED = (
-    *("fingerprint", "ended_at", "id", "card_id", "kind", "expires_on"),
+    *("fingerprint", "ending", "id", "card_id", "kind", "expires_on"),
     *("pin_verifier", "cvv_verifier", "needs_pin", "needs_cvv"),
 )
 
@@ -54,14 +54,16 @@ class CardRepository:
 
     async def find_by_fingerprints(
         self, fingerprints: Collection[bytes]
-    ) -> Sequence[tuple[bytes, GiftCard, Account, Code]]:
-        """The cards with a live code of these fingerprints, each with each of its live codes."""
+    ) -> Sequence[tuple[bytes, GiftCard, Account, Code | None]]:
+        """The cards with a live code of these fingerprints, each with each of its live codes; and
+        those that had one until they were replaced, once, with none."""
         found = await self.session.exec(_BY_FINGERPRINT, params={"fingerprints": fingerprints})
         return found.all()
 
     async def presented(self, fingerprints: Collection[bytes]) -> Rows:
-        """The codes of these fingerprints, as `PRESENTED` and currency and revision of the card."""
-        card = Joined(Account, ("currency", "revision"), by="card_id")
+        """The codes of these fingerprints, as `PRESENTED`; and of their cards currency, revision,
+        and whether they are replaced on use."""
+        card = Joined(Account, ("currency", "revision", "replaced_on_use"), by="card_id")
         keys = [(each,) for each in fingerprints]
         return await rows_by(self.session, Code, PRESENTED, ("fingerprint",), keys, joined=card)
 
@@ -364,11 +366,10 @@ _BY_FINGERPRINT = (
     select(_given.fingerprint, GiftCard, Account, Code)
     .join_from(GiftCard, _given, col(_given.card_id) == GiftCard.id)
     .join(Account, col(Account.id) == GiftCard.id)
-    .join(Code, col(Code.card_id) == GiftCard.id)
+    .outerjoin(Code, and_(col(Code.card_id) == GiftCard.id, col(Code.ended_at).is_(None)))
     .where(
         col(_given.fingerprint).in_(bindparam("fingerprints", expanding=True)),
-        col(_given.ended_at).is_(None),
-        col(Code.ended_at).is_(None),
+        or_(col(_given.ended_at).is_(None), col(_given.ending) == CodeEnding.CARD_REPLACED),
     )
     .order_by(col(GiftCard.id))
 )

@@ -1,7 +1,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from giftgql import codes
@@ -11,6 +11,7 @@ from giftgql.cards.views import CardView, ids, unseal, views
 from giftgql.cards.visibility import USE, hidden, usable_by
 from giftgql.codes import CodeText, CodeType
 from giftgql.errors import (
+    CardReplaced,
     CodeTaken,
     CvvRequired,
     MemberMismatch,
@@ -26,6 +27,7 @@ from giftgql.ledger.models import Account
 from giftgql.paging import Page, cut, page_of
 from giftgql.requests import service as requests
 from giftgql.requests.service import Once
+from giftgql.settings import RedemptionStrategy
 from giftgql.store import Reading, Transaction
 
 ROTATION_BATCH = 500
@@ -52,14 +54,19 @@ class NewCode:
 
 @dataclass(frozen=True)
 class NewCard:
-    """A card to be made, with at least one code. Its funds are valid until `expires_on`, or for
-    `validity` from when there are any. `facts` are further columns of it."""
+    """A card to be made, with at least one code. Its funds are valid until the end of `expires_on`
+    or until a moment, or for `validity` from when there are any. Its strategy is that of the
+    settings if none is told. `facts` are further columns of it."""
 
     codes: Sequence[NewCode]
     currency: str
     member_id: str | None = None
     expires_on: date | None = None
+    valid_until: datetime | None = None
     validity: str | None = None
+    whole_only: bool = False
+    most_uses: int | None = None
+    strategy: RedemptionStrategy | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     request: Once | None = None
 
@@ -74,6 +81,11 @@ class CardChange:
     member_id: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     request: Once | None = None
+
+    @property
+    def is_of_use(self) -> bool:
+        """Whether it is about who can use the card, and how."""
+        return bool(self.codes or self.revoked) or self.member_id is not None
 
 
 async def add(tx: Transaction, new: NewCard) -> CardView:
@@ -90,9 +102,16 @@ async def make(tx: Transaction, new: NewCard) -> int:
         await _require_member(tx, new.member_id)
     card = GiftCard(currency=new.currency, member_id=new.member_id, created_at=tx.now, **new.facts)
     card_id = await tx.cards.add(card)
-    valid_until = tx.end_of(new.expires_on)
+    strategy = new.strategy or tx.settings.strategy
     await ledger.open_account(
-        tx, card_id, new.currency, valid_until=valid_until, validity=new.validity
+        tx,
+        card_id,
+        new.currency,
+        valid_until=new.valid_until or tx.end_of(new.expires_on),
+        validity=new.validity,
+        whole_only=new.whole_only,
+        most_uses=new.most_uses,
+        replaced_on_use=strategy is RedemptionStrategy.REPLACEMENT,
     )
     await _add_codes(tx, _sealed(tx, card, new.codes))
     return card_id
@@ -121,6 +140,8 @@ async def edit(tx: Transaction, change: CardChange, *, with_history: bool = Fals
     card = await tx.cards.get(change.card_id)
     if funds is None or card is None or card.removed_at is not None:
         raise NotFound("id", "gift card")
+    if funds.replaced_by is not None and change.is_of_use:
+        raise CardReplaced(funds.replaced_by)
     owner = await _settled_owner(tx, card, change.member_id)
     is_free = card.is_free and owner is None
     await tx.cards.update(card, {**change.facts, "member_id": owner, "is_free": is_free})
@@ -142,7 +163,8 @@ async def find(
     reading: Reading, code: CodeText, kind: CodeType | None, *, with_history: bool = False
 ) -> list[CardView]:
     """The cards with this live code, of a type or of any; types the caller may not use do not
-    exist for it. Ended codes and masked values find nothing; an expired code still does."""
+    exist for it. Ended codes and masked values find nothing; an expired code still does, and one
+    that ended when its card was replaced."""
     if kind is not None:
         reading.caller.require(USE[kind])
         kinds = [kind]
@@ -153,7 +175,7 @@ async def find(
     prints = [print_ for each in kinds if (print_ := reading.vault.fingerprint(each, code))]
     found = [pair for print_ in prints for pair in await reading.together(_by_fingerprints, print_)]
     pairs = {account.id: (card, account) for card, account, _ in found}
-    live = {code.id: code for _, _, code in found}.values()
+    live = {code.id: code for _, _, code in found if code is not None}.values()
     by_id = [pairs[card_id] for card_id in sorted(pairs)]
     return await views(reading, by_id, live=list(live), with_history=with_history)
 
@@ -195,10 +217,13 @@ async def view(reading: Reading, card_id: int) -> CardView:
     return (await by_ids(reading, [card_id]))[card_id]
 
 
-async def by_ids(reading: Reading, card_ids: Sequence[int]) -> dict[int, CardView]:
+async def by_ids(
+    reading: Reading, card_ids: Sequence[int], *, with_history: bool = False
+) -> dict[int, CardView]:
     accounts = await ledger.accounts(reading, card_ids)
     pairs = [(card, accounts[card.id]) for card in await reading.cards.by_ids(card_ids) if card.id]
-    return {shown.account.id: shown for shown in await views(reading, pairs)}
+    found = await views(reading, pairs, with_history=with_history)
+    return {shown.account.id: shown for shown in found}
 
 
 async def texts(reading: Reading, card_id: int) -> list[CodeText]:
@@ -243,6 +268,15 @@ async def code_to_send(reading: Reading, card_id: int) -> CodeText | None:
     return None
 
 
+async def end_replaced(tx: Transaction, card_id: int) -> None:
+    """End all codes of a card that this transaction replaces. Its account is locked: no money moves
+    through them from now on."""
+    for code in await tx.cards.live_codes([card_id]):
+        assert code.id is not None
+        await tx.cards.end_code(code.id, CodeEnding.CARD_REPLACED, at=tx.now)
+    await ledger.touch(tx, card_id, is_reached_otherwise=True)
+
+
 async def reseal(tx: Transaction) -> int:
     """Encrypt the next codes with the primary key; returns how many, 0 when all are."""
     primary = tx.vault.ring.primary
@@ -256,9 +290,9 @@ async def reseal(tx: Transaction) -> int:
 
 async def _by_fingerprints(
     reading: Reading, prints: Sequence[bytes]
-) -> list[list[tuple[GiftCard, Account, Code]]]:
-    """For each fingerprint the card with this live code, once with each of its live codes."""
-    found: dict[bytes, list[tuple[GiftCard, Account, Code]]] = defaultdict(list)
+) -> list[list[tuple[GiftCard, Account, Code | None]]]:
+    """For each fingerprint the card with this code, once with each of its live codes."""
+    found: dict[bytes, list[tuple[GiftCard, Account, Code | None]]] = defaultdict(list)
     for print_, card, account, code in await reading.cards.find_by_fingerprints(prints):
         found[print_].append((card, account, code))
     return [found[print_] for print_ in prints]

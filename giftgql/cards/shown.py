@@ -13,6 +13,7 @@ from giftgql.fields import resolved
 from giftgql.members.api import Member, members_by_id
 from giftgql.money import Money
 from giftgql.permissions import Caller, Permission
+from giftgql.settings import RedemptionStrategy
 from giftgql.values import JSONObject, register, silent
 
 register("How a code ended.")(CodeEnding)
@@ -105,6 +106,10 @@ class GiftCard:
     recipient: JSONObject | None = strawberry.field(
         description="Whom it is for who is no member: `name`, `email`. Null without `ViewMembers`."
     )
+    strategy: RedemptionStrategy = strawberry.field(
+        description="What becomes of what a use leaves on it."
+    )
+    successor_id: strawberry.Private[int | None]
     removed: bool = strawberry.field(
         description="Whether it was removed; such cards come in a synchronisation only."
     )
@@ -158,6 +163,10 @@ class GiftCard:
             purchased_on=card.purchased_on,
             point_of_contact=card.point_of_contact if is_staff else None,
             recipient=JSONObject(card.recipient) if card.recipient and knows_people else None,
+            strategy=RedemptionStrategy.REPLACEMENT
+            if account.replaced_on_use
+            else RedemptionStrategy.BALANCE,
+            successor_id=account.replaced_by,
             removed=card.removed_at is not None,
             created_at=card.created_at,
             modified_at=account.modified_at,

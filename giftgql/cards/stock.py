@@ -13,6 +13,7 @@ from giftgql.codes import CodeText, CodeType
 from giftgql.errors import HasTransactions, NotFound
 from giftgql.ledger import service as ledger
 from giftgql.ledger.models import Account
+from giftgql.settings import RedemptionStrategy
 from giftgql.store import Reading, Transaction
 
 
@@ -113,12 +114,22 @@ async def _has_code(tx: Transaction, card_id: int) -> bool:
     return any(code.expires_on is None or code.expires_on >= tx.today for code in live)
 
 
-async def hand_over(tx: Transaction, card_id: int, facts: Mapping[str, Any]) -> None:
-    """Give a card that was taken to whom `facts` name."""
+async def hand_over(
+    tx: Transaction,
+    card_id: int,
+    facts: Mapping[str, Any],
+    *,
+    strategy: RedemptionStrategy | None = None,
+) -> None:
+    """Give a card that was taken to whom `facts` name; it gets the strategy it is sold with, if
+    that is told."""
     card = await tx.cards.get(card_id)
     assert card is not None
     await tx.cards.update(card, {**facts, "is_free": False})
     await ledger.touch(tx, card_id)
+    if strategy is not None:
+        is_replaced = strategy is RedemptionStrategy.REPLACEMENT
+        await ledger.set_replaced_on_use(tx, card_id, is_replaced)
 
 
 async def remove(tx: Transaction, card_id: int) -> GiftCard:

@@ -72,7 +72,7 @@ async def views(
             )
             for each in (mine, gone)
         )
-        balance, held, uses = figures[account.id]
+        balance, held, uses, _ = figures[account.id]
         found.append(
             CardView(
                 card=card,

@@ -15,6 +15,7 @@ from giftgql.jobs.ahead import one_ahead
 from giftgql.jobs.service import Lease, LeaseLost
 from giftgql.ledger.models import MovementType
 from giftgql.ledger.orders import By, Funds, Move
+from giftgql.settings import RedemptionStrategy
 from giftgql.store import Store, Transaction
 from giftgql.vault import Vault
 
@@ -111,6 +112,7 @@ def _funds(tx: Transaction, campaign: Campaign) -> Callable[[], Funds]:
         validity=campaign.expires_after,
         opens_with=campaign.value,
         most_uses=campaign.redemption_limit,
+        replaced_on_use=tx.settings.strategy is RedemptionStrategy.REPLACEMENT,
     )
 
 

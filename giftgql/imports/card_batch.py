@@ -24,7 +24,9 @@ from giftgql.members import service as members
 from giftgql.money import Money
 from giftgql.pools import service as pools
 from giftgql.pools.models import Pool
+from giftgql.products import service as products
 from giftgql.products.expiration import Expiration
+from giftgql.settings import RedemptionStrategy
 from giftgql.store import Reading, Store, Transaction
 
 KIND = CodeType.PHYSICAL
@@ -104,6 +106,7 @@ async def read(store: Store, header: Header, rows: Sequence[Row], by: By) -> Car
         known, cards = await _with_pools(reading, cards, failures)
         cards = await _with_members(reading, cards, failures)
         new = _new_cards(reading, cards, known, failures, by)
+        await _set_strategies(reading, [made for _, made in new])
     async with store.write() as tx:
         card_ids, code_ids = await bulk.reserve(tx, len(new))
     made = [each for _, each in new]
@@ -241,6 +244,19 @@ def _new_card(
         purchased_on=card.purchased_on,
         point_of_contact=card.point_of_contact,
     )
+
+
+async def _set_strategies(reading: Reading, new: Sequence[NewCard]) -> None:
+    """Let cards be replaced on use whose pools' products say so."""
+    ids = {each.product_id for each in new if each.product_id is not None}
+    sold_as = await products.by_ids(reading, sorted(ids))
+    replaced = {
+        product_id
+        for product_id, view in sold_as.items()
+        if view.product.strategy is RedemptionStrategy.REPLACEMENT
+    }
+    for each in new:
+        each.funds.replaced_on_use = each.product_id in replaced
 
 
 def _validity(reading: Reading, card: CardRow, pool: Pool) -> tuple[datetime | None, str | None]:

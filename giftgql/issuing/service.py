@@ -26,6 +26,7 @@ from giftgql.products.models import Product
 from giftgql.products.service import Preset
 from giftgql.requests import service as requests
 from giftgql.requests.service import Once
+from giftgql.settings import RedemptionStrategy
 from giftgql.store import Transaction
 
 
@@ -52,13 +53,20 @@ class Terms:
 
     product_id: int
     currency: str
+    strategy: RedemptionStrategy
     expires_on: date | None = None
     expires_after: str | None = None
 
     @classmethod
     def of(cls, product: Product) -> "Terms":
         assert product.id is not None
-        return cls(product.id, product.currency, product.expires_on, product.expires_after)
+        return cls(
+            product.id,
+            product.currency,
+            product.strategy,
+            product.expires_on,
+            product.expires_after,
+        )
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,8 @@ async def issue(tx: Transaction, wanted: Issue) -> CardView:
         card_id = await make(tx, Terms.of(product.product), wanted.member_id, facts)
     else:
         card_id = await taken(tx, pool, terms.value)
-        await hand_over(tx, pool, card_id, {**facts, "member_id": wanted.member_id})
+        facts |= {"member_id": wanted.member_id}
+        await hand_over(tx, pool, card_id, facts, product.product.strategy)
     price = 0 if wanted.is_complimentary else terms.price
     by = By(tx.caller.name, source_id=wanted.source_id, ref_no=wanted.ref_no)
     await fund(tx, card_id, Preset(price, terms.value), by)
@@ -156,6 +165,7 @@ async def make(
         member_id=member_id,
         expires_on=terms.expires_on,
         validity=terms.expires_after,
+        strategy=terms.strategy,
         facts={**facts, "product_id": terms.product_id},
     )
     return await cards.make(tx, new)
@@ -169,11 +179,18 @@ async def taken(tx: Transaction, pool: Pool, value: int) -> int:
     return card_id
 
 
-async def hand_over(tx: Transaction, pool: Pool, card_id: int, facts: Mapping[str, Any]) -> None:
-    """Give a pool's card that was taken to whom `facts` name. What they do not say of the sale
-    leaves what is known of the card."""
+async def hand_over(
+    tx: Transaction,
+    pool: Pool,
+    card_id: int,
+    facts: Mapping[str, Any],
+    strategy: RedemptionStrategy,
+) -> None:
+    """Give a pool's card that was taken to whom `facts` name, with the strategy that it is sold
+    with. What they do not say of the sale leaves what is known of the card."""
     said = {name: fact for name, fact in facts.items() if fact is not None}
-    await stock.hand_over(tx, card_id, {**said, "product_id": pool.product_id})
+    said |= {"product_id": pool.product_id}
+    await stock.hand_over(tx, card_id, said, strategy=strategy)
 
 
 async def fund(tx: Transaction, card_id: int, terms: Preset, by: By) -> int | None:

@@ -178,12 +178,16 @@ class Books:
         hold_until: datetime | None = None,
         about_id: int | None = None,
         price: int | None = None,
+        left_on: Funds | None = None,
     ) -> Outcome:
-        """Record what happened to an account."""
+        """Record what happened to an account. `left_on` is the one whose balance is told, where
+        that is not its own: its money went on to that."""
         self.touched[funds.id] = funds
         state = MovementState.HELD if hold_until else MovementState.POSTED
-        facts = {"against": against, "hold_until": hold_until, "about_id": about_id}
-        return self._record(funds, order, kind, state, amount, asked=asked, price=price, **facts)
+        facts = {"against": against, "hold_until": hold_until, "about_id": about_id, "price": price}
+        return self._record(
+            funds, order, kind, state, amount, asked=asked, left_on=left_on, **facts
+        )
 
     def decline(
         self,
@@ -193,11 +197,12 @@ class Books:
         error: ErrorCode,
         *,
         account: Funds | None = None,
+        left_on: Funds | None = None,
     ) -> Outcome:
         """Record what was asked and why it did not happen; it counts for nothing."""
-        funds = account or self.accounts[order.account_id]
-        state = MovementState.DECLINED
-        return self._record(funds, order, kind, state, asked, error=error, about_id=order.about)
+        funds, state = account or self.accounts[order.account_id], MovementState.DECLINED
+        facts = {"error": error, "about_id": order.about}
+        return self._record(funds, order, kind, state, asked, left_on=left_on, **facts)
 
     def _record(
         self,
@@ -208,6 +213,7 @@ class Books:
         amount: int,
         *,
         asked: int | None = None,
+        left_on: Funds | None = None,
         **facts: Any,
     ) -> Outcome:
         by = order.by
@@ -218,7 +224,7 @@ class Books:
             state=state,
             amount=amount,
             asked=amount if asked is None else asked,
-            balance=funds.available(self.now),
+            balance=(left_on or funds).available(self.now),
             caller=by.caller,
             code_id=by.code_id,
             source_id=by.source_id,

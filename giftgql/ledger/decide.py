@@ -1,7 +1,8 @@
-"""All rules of money, and nothing else: no I/O, no clock of its own, whole minor units.
+"""What comes of orders by the rules of money: no I/O, no clock of its own, whole minor units.
 
 `decide(books, orders)` gives each order its own outcome, in their sequence; several may concern
 one account. What becomes of the accounts, and the rows to be written, is in the books afterwards.
+What is declined, and why, is in `reasons`.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,6 @@ from giftgql.ledger.books import Books, Line, Outcome
 from giftgql.ledger.models import HoldEnding, MovementState, MovementType, SystemAccount
 from giftgql.ledger.orders import (
     SERVER,
-    About,
     Cancel,
     Capture,
     Close,
@@ -22,13 +22,20 @@ from giftgql.ledger.orders import (
     Order,
     Past,
     Refund,
+    Replace,
+    Reversal,
     Sweep,
     Transfer,
     Undo,
 )
-
-SIGNS = {MovementType.ADD: 1, MovementType.USE: -1}
-"""Types whose amount has one sign only."""
+from giftgql.ledger.reasons import (
+    why_not_add,
+    why_not_capture,
+    why_not_end,
+    why_not_move,
+    why_not_refund,
+    why_not_take,
+)
 
 AGAINST = {
     MovementType.ADD: SystemAccount.TENDER,
@@ -39,11 +46,6 @@ AGAINST = {
     MovementType.EXPIRE: SystemAccount.BREAKAGE,
 }
 """The other side of a posting (behaviour reference, section 3)."""
-
-MOST_HOLDS = 1_000
-"""Authorisations that may stand on one account at once."""
-
-_NOT_REFUNDED = frozenset({MovementType.EXPIRE, MovementType.TRANSFER, MovementType.REFUND})
 
 
 def decide(books: Books, orders: Iterable[Order]) -> list[Outcome]:
@@ -71,6 +73,8 @@ def decide_one(books: Books, order: Order) -> Outcome:
             return _refund(books, order, order.amount)
         case Undo():
             return _undo(books, order)
+        case Replace():
+            return _replace(books, order)
         case Transfer():
             return _transfer(books, order)
         case Sweep():
@@ -89,7 +93,7 @@ def _move(books: Books, order: Move) -> Outcome:
     taken = order.amount
     if order.allow_partial and taken < 0:
         taken = -min(-taken, funds.free) or taken
-    error = _why_not_move(books, funds, order, taken)
+    error = why_not_move(books, funds, order, taken)
     if error is not None:
         return books.decline(order, order.type, order.amount, error)
     if order.type is MovementType.USE:
@@ -112,35 +116,6 @@ def _move(books: Books, order: Move) -> Outcome:
     )
 
 
-def _why_not_move(books: Books, funds: Funds, order: Move, taken: int) -> ErrorCode | None:
-    amount, sign = order.amount, SIGNS.get(order.type, 0)
-    if amount == 0 or amount * sign < 0 or max(abs(amount), order.price or 0) > books.ceiling:
-        return ErrorCode.INVALID_AMOUNT
-    if order.code_until is not None and order.code_until <= books.now:
-        return ErrorCode.CODE_EXPIRED
-    if order.hold_for is not None and funds.open_holds >= MOST_HOLDS:
-        return ErrorCode.CONFLICT
-    if amount > 0:
-        return _why_not_add(books, funds, amount)
-    is_use = order.type is MovementType.USE
-    if error := _why_not_take(books.now, funds, -taken, is_use=is_use):
-        return error
-    if funds.whole_only and is_use and -taken != funds.free:
-        return ErrorCode.PARTIAL_REDEMPTION_NOT_SUPPORTED
-    return None
-
-
-def why_not_capture(books: Books, order: Capture) -> ErrorCode | None:
-    """Why a hold cannot be captured, if it cannot."""
-    hold, funds = books.past[order.movement_id], books.accounts[order.account_id]
-    return _why_not_capture(books, funds, hold, order.size_of(hold))
-
-
-def why_not_use(now: datetime, funds: Funds, amount: int) -> ErrorCode | None:
-    """Why so much cannot be used; whether it must be used whole is not asked."""
-    return _why_not_take(now, funds, amount, is_use=True)
-
-
 def _capture(books: Books, order: Capture) -> Outcome:
     hold, funds = books.past[order.movement_id], books.accounts[order.account_id]
     size = order.size_of(hold)
@@ -154,57 +129,46 @@ def _capture(books: Books, order: Capture) -> Outcome:
     return books.end(funds, hold, HoldEnding.CAPTURED, size, order.by.caller)
 
 
-def _why_not_capture(books: Books, funds: Funds, hold: Past, size: int) -> ErrorCode | None:
-    if size <= 0:
-        return ErrorCode.INVALID_AMOUNT
-    if error := _why_not_end(hold):
-        return error
-    if funds.blocked:
-        return ErrorCode.CARD_BLOCKED
-    if size > hold.size:
-        return ErrorCode.INVALID_AMOUNT
-    if hold.amount > 0:
-        return _why_not_add(books, funds, size)
-    if funds.whole_only and hold.type is MovementType.USE and size != hold.size:
-        return ErrorCode.PARTIAL_REDEMPTION_NOT_SUPPORTED
-    return None
-
-
 def _cancel(books: Books, order: Order) -> Outcome:
     assert order.about is not None
     hold, funds = books.past[order.about], books.accounts[order.account_id]
-    if error := _why_not_end(hold):
+    if error := why_not_end(hold):
         if hold.ending is HoldEnding.TIMED_OUT:
             error = ErrorCode.ALREADY_CANCELLED
         return books.decline(order, hold.type, hold.amount, error)
     return books.end(funds, hold, HoldEnding.CANCELLED, 0, order.by.caller)
 
 
-def _why_not_end(hold: Past) -> ErrorCode | None:
-    if hold.state is MovementState.DECLINED:
-        return ErrorCode.CONFLICT
-    if hold.state is MovementState.POSTED or hold.ending is HoldEnding.CAPTURED:
-        return ErrorCode.ALREADY_CAPTURED
-    if hold.ending is HoldEnding.CANCELLED:
-        return ErrorCode.ALREADY_CANCELLED
-    if hold.ending is HoldEnding.TIMED_OUT:
-        return ErrorCode.AUTHORIZATION_EXPIRED
-    return None
-
-
-def _refund(books: Books, order: About, amount: int | None) -> Outcome:
+def _refund(books: Books, order: Reversal, amount: int | None) -> Outcome:
+    """What is refunded stays on the movement's own account, where all that was refunded of it is
+    found. Money that this one may no longer have goes on to where its other money is, or comes
+    from there."""
     past, funds = books.past[order.movement_id], books.accounts[order.account_id]
+    there = funds if order.at_id is None else books.accounts[order.at_id]
+    if there.replaced_by is not None:
+        return Outcome(is_stale=True)
     size = past.left if amount is None else amount
     signed = -size if past.amount > 0 else size
-    error = _why_not_refund(books, funds, order, amount, signed)
+    error = why_not_refund(books, there, order, amount, signed)
     if error is not None:
-        return books.decline(order, MovementType.REFUND, signed, error)
+        return books.decline(order, MovementType.REFUND, signed, error, left_on=there)
+    if there is not funds and signed < 0:
+        _pass(books, order.passing(there.id, funds.id), size)
     price = past.price_of(size)
     against = books.post(funds, order.id, signed, _against(past), price=price)
     count(books, funds, past.root or past.type, signed, is_refund=True)
     _undone(books, funds, past, size, price or 0)
+    if there is not funds and signed > 0:
+        _pass(books, order.passing(funds.id, there.id), size)
     return books.enter(
-        funds, order, MovementType.REFUND, signed, against, about_id=past.id, price=price
+        funds,
+        order,
+        MovementType.REFUND,
+        signed,
+        against,
+        about_id=past.id,
+        price=price,
+        left_on=there,
     )
 
 
@@ -227,20 +191,6 @@ def _undone(books: Books, funds: Funds, past: Past, size: int, price: int) -> No
         refunded.price_refunded -= price
 
 
-def _why_not_refund(
-    books: Books, funds: Funds, order: About, amount: int | None, signed: int
-) -> ErrorCode | None:
-    past, size = books.past[order.movement_id], abs(signed)
-    is_refund = past.type is MovementType.REFUND and past.root is not MovementType.REFUND
-    if past.type in _NOT_REFUNDED and not (isinstance(order, Undo) and is_refund):
-        return ErrorCode.CONFLICT
-    if amount is not None and amount <= 0:
-        return ErrorCode.INVALID_AMOUNT
-    if not 0 < size <= past.left:
-        return ErrorCode.REFUND_EXCEEDS_CAPTURED
-    return _why_not_add(books, funds, size) if signed > 0 else _why_not_take(books.now, funds, size)
-
-
 def _undo(books: Books, order: Undo) -> Outcome:
     past = books.past[order.movement_id]
     if past.state is MovementState.HELD and past.ending is None:
@@ -255,10 +205,28 @@ def _transfer(books: Books, order: Transfer) -> Outcome:
     size = source.free if order.amount is None else order.amount
     if order.amount is not None and not 0 < size <= books.ceiling:
         return books.decline(order, MovementType.TRANSFER, -abs(size), ErrorCode.INVALID_AMOUNT)
-    if error := _why_not_take(books.now, source, size, though_blocked=True):
+    if error := why_not_take(books.now, source, size, though_blocked=True):
         return books.decline(order, MovementType.TRANSFER, -size, error)
-    if error := _why_not_add(books, target, size):
+    if error := why_not_add(books, target, size):
         return books.decline(order, MovementType.TRANSFER, size, error, account=target)
+    return _pass(books, order, size)
+
+
+def _replace(books: Books, order: Replace) -> Outcome:
+    source = books.accounts[order.account_id]
+    if source.available(books.now) == 0:
+        return Outcome()
+    if source.open_holds:
+        return books.decline(order, MovementType.TRANSFER, -source.free, ErrorCode.CONFLICT)
+    outcome = _transfer(books, order)
+    if outcome.error is None:
+        source.replaced_by = order.to_id
+    return outcome
+
+
+def _pass(books: Books, order: Transfer, size: int) -> Outcome:
+    """Move an amount from one account to another, in a movement on each."""
+    source, target = books.accounts[order.account_id], books.accounts[order.to_id]
     source.posted -= size
     target.posted += size
     count(books, source, MovementType.TRANSFER, -size)
@@ -309,7 +277,8 @@ def _off_the_books(
 def _extend(books: Books, order: Extend) -> Outcome:
     funds = books.accounts[order.account_id]
     books.touched[funds.id] = funds
-    if funds.closed or funds.valid_until is None or funds.valid_until >= order.valid_until:
+    is_over = funds.closed or funds.replaced_by is not None
+    if is_over or funds.valid_until is None or funds.valid_until >= order.valid_until:
         return Outcome()
     funds.valid_until = order.valid_until
     if order.expired == 0 or funds.is_expired(books.now):
@@ -317,47 +286,6 @@ def _extend(books: Books, order: Extend) -> Outcome:
     against = AGAINST[MovementType.EXPIRE]
     books.post(funds, order.id, order.expired, against)
     return books.enter(funds, order, MovementType.EXPIRE, order.expired, against)
-
-
-def _why_not_add(books: Books, funds: Funds, amount: int) -> ErrorCode | None:
-    if funds.closed:
-        return ErrorCode.CARD_DISABLED
-    if funds.blocked:
-        return ErrorCode.CARD_BLOCKED
-    if funds.is_expired(books.now):
-        return ErrorCode.CARD_EXPIRED
-    if funds.posted + amount > books.ceiling:
-        return ErrorCode.INVALID_AMOUNT
-    if funds.lifetime == 0 and funds.opens_with not in (None, amount):
-        return ErrorCode.INVALID_AMOUNT
-    return None
-
-
-def _why_not_take(
-    now: datetime,
-    funds: Funds,
-    amount: int,
-    *,
-    is_use: bool = False,
-    though_blocked: bool = False,
-) -> ErrorCode | None:
-    """Why so much cannot be taken. When its funds are valid first and how often they may be used
-    stops uses only: staff may correct what was made too early or too rarely."""
-    if funds.closed:
-        return ErrorCode.CARD_DISABLED
-    if funds.blocked and not though_blocked:
-        return ErrorCode.CARD_BLOCKED
-    if funds.is_expired(now):
-        return ErrorCode.CARD_EXPIRED
-    if is_use and funds.valid_from is not None and funds.valid_from > now:
-        return ErrorCode.CARD_NOT_YET_VALID
-    if funds.lifetime == 0:
-        return ErrorCode.CARD_NOT_ACTIVATED
-    if is_use and funds.most_uses is not None and funds.uses >= funds.most_uses:
-        return ErrorCode.REDEMPTION_LIMIT_REACHED
-    if not 0 < amount <= funds.free:
-        return ErrorCode.INSUFFICIENT_FUNDS
-    return None
 
 
 def _end_timed_out(books: Books, funds: Funds) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import (
     and_,
     case,
     column,
+    false,
     func,
     text,
 )
@@ -67,8 +68,10 @@ class Account(SQLModel, table=True):
     Nothing is used before `valid_from`. Validity ends at `valid_until`, which is no longer within
     it; where that is not set, it is once funds are first added, `validity` later: `P6M`. Those
     are `opens_with`, and nothing else. `uses` are those that are held or have moved money, unless
-    they are wholly refunded; from `most_uses` of them on there are no more. `revision` goes up
-    with each change of how the account can be reached.
+    they are wholly refunded; from `most_uses` of them on there are no more. What a use leaves of
+    one that is `replaced_on_use` goes to another, by which it is `replaced_by`: from then on it has
+    nothing, and gets nothing. `revision` goes up with each change of how the account can be
+    reached, or of what becomes of it on use.
     """
 
     __table_args__ = (
@@ -98,6 +101,8 @@ class Account(SQLModel, table=True):
     # SQLite adds no column that must be filled without what fills it.
     uses: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     most_uses: int | None = None
+    replaced_on_use: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    replaced_by: int | None = Field(default=None, foreign_key="account.id", sa_type=BigId)
     # No open hold ends before this moment; it may be earlier than any does.
     next_hold_end: datetime | None = Field(default=None, sa_type=UtcDateTime)
     open_holds: int = 0
@@ -115,7 +120,8 @@ class Movement(SQLModel, table=True):
 
     `amount` is signed: what was moved or is held, of a declined one what was asked. `price` is
     what was paid for an addition, if that is not its amount, or given back of it by a refund.
-    `balance` is what was available after it. `about_id` is the movement that it undoes, the hold
+    `balance` is what was available after it, of a refund that went on to another account there.
+    `about_id` is the movement that it undoes, the hold
     that it would have ended, or the other half of a transfer.
     """
 

@@ -32,7 +32,8 @@ def movement_ids(many: int) -> range:
 
 @dataclass(slots=True)
 class Funds:
-    """An account's money, and what stops it."""
+    """An account's money, and what stops it. One that is `replaced_on_use` is to be replaced as
+    soon as a use has left something on it."""
 
     id: int
     currency: str
@@ -52,6 +53,8 @@ class Funds:
     opens_with: int | None = None
     uses: int = 0
     most_uses: int | None = None
+    replaced_on_use: bool = False
+    replaced_by: int | None = None
 
     @property
     def free(self) -> int:
@@ -73,7 +76,7 @@ class Funds:
 
     WRITTEN: ClassVar = (
         *("id", "posted", "held", "lifetime", "redeemed", "closed", "valid_until"),
-        *("next_hold_end", "open_holds", "uses", "due_at", "modified_at"),
+        *("next_hold_end", "open_holds", "uses", "replaced_by", "due_at", "modified_at"),
     )
 
     def written(self, now: datetime) -> tuple[Any, ...]:
@@ -81,7 +84,7 @@ class Funds:
         return (
             *(self.id, self.posted, self.held, self.lifetime, self.redeemed),
             *(self.closed, self.valid_until, self.next_hold_end, self.open_holds, self.uses),
-            *(self.due_at, now),
+            *(self.replaced_by, self.due_at, now),
         )
 
 
@@ -221,14 +224,30 @@ class Cancel(About):
 
 
 @dataclass(slots=True, kw_only=True)
-class Refund(About):
+class Reversal(About):
+    """Something that undoes a movement. Where its account was replaced, `at_id` is the last that
+    took its place: there its money is. `is_stale` where that one was replaced meanwhile."""
+
+    at_id: int | None = None
+
+    @property
+    def accounts(self) -> tuple[int, ...]:
+        return (self.account_id,) if self.at_id is None else (self.account_id, self.at_id)
+
+    def passing(self, source: int, target: int) -> "Transfer":
+        """What takes the money on, or brings it back. Its ids come after this one's."""
+        return Transfer(account_id=source, to_id=target, by=self.by, id=self.id + 1)
+
+
+@dataclass(slots=True, kw_only=True)
+class Refund(Reversal):
     """Undo a movement, all that is left of it or a part. The amount is positive."""
 
     amount: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
-class Undo(About):
+class Undo(Reversal):
     """Cancel a hold, or refund what is left of any other movement; nothing if nothing is."""
 
 
@@ -239,11 +258,21 @@ class Transfer(Order):
 
     to_id: int
     amount: int | None = None
-    twin_id: int = field(default_factory=movement_id)
+
+    @property
+    def twin_id(self) -> int:
+        """The id of the movement on the other account, which comes next."""
+        return self.id + 1
 
     @property
     def accounts(self) -> tuple[int, ...]:
         return (self.account_id, self.to_id)
+
+
+@dataclass(slots=True, kw_only=True)
+class Replace(Transfer):
+    """Move what is available, all of it, to a new account that takes this one's place: from now on
+    nothing is added to or taken from this one. Nothing if nothing is available."""
 
 
 @dataclass(slots=True, kw_only=True)

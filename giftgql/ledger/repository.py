@@ -133,22 +133,33 @@ class LedgerRepository:
 
     async def timed_out(
         self, account_ids: Collection[int], now: datetime
-    ) -> dict[int, tuple[int, int]]:
-        """What of each account's held money is held no longer, though no row says so yet, and
-        how many uses were to be made of it."""
+    ) -> dict[int, tuple[int, int, int]]:
+        """What of each account's held money is held no longer, though no row says so yet, how many
+        uses were to be made of it, and how many holds that are."""
         is_use = case((col(Movement.type) == MovementType.USE, 1), else_=0)
+        held = case((col(Movement.amount) < 0, -Movement.amount), else_=0)
         query = (
-            select(Movement.account_id, func.sum(-Movement.amount), func.sum(is_use))
+            select(Movement.account_id, func.sum(held), func.sum(is_use), func.count())
             .outerjoin(HoldEnd, col(HoldEnd.hold_id) == Movement.id)
             .where(
                 col(Movement.account_id).in_(account_ids),
                 col(Movement.hold_until) <= now,
-                col(Movement.amount) < 0,
                 col(HoldEnd.hold_id).is_(None),
             )
             .group_by(col(Movement.account_id))
         )
-        return {row[0]: (int(row[1]), row[2]) for row in (await self.session.exec(query)).all()}
+        rows = (await self.session.exec(query)).all()
+        return {row[0]: (int(row[1]), row[2], row[3]) for row in rows}
+
+    async def last_of(self, account_id: int) -> int:
+        """The account by which this one, and whatever replaced it, was replaced in the end."""
+        first = select(col(Account.id), col(Account.replaced_by)).where(Account.id == account_id)
+        chain = first.cte("chain", recursive=True)
+        later = aliased(Account)
+        on = col(later.id) == chain.c.replaced_by
+        chain = chain.union(select(col(later.id), col(later.replaced_by)).join(chain, on))
+        query = select(chain.c.id).where(chain.c.replaced_by.is_(None))
+        return int((await self.session.exec(query)).one())
 
 
 _about = aliased(Movement, name="about")

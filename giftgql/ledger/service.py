@@ -1,11 +1,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from giftgql.errors import CurrencyMismatch, ErrorCode, NotFound, Refusal
 from giftgql.ledger.books import Books, Opened, Outcome
-from giftgql.ledger.decide import decide_one, end_timed_out, why_not_capture, why_not_use
+from giftgql.ledger.decide import decide_one, end_timed_out
 from giftgql.ledger.models import Account, MovementType
 from giftgql.ledger.orders import (
     FACTS,
@@ -19,6 +19,7 @@ from giftgql.ledger.orders import (
     Sweep,
     movement_ids,
 )
+from giftgql.ledger.reasons import why_not_capture, why_not_use
 from giftgql.requests import service as requests
 from giftgql.requests.service import Keys, Once
 from giftgql.rows import Write
@@ -62,6 +63,7 @@ async def open_account(
     opens_with: int | None = None,
     most_uses: int | None = None,
     whole_only: bool = False,
+    replaced_on_use: bool = False,
 ) -> Account:
     account = Account(
         id=account_id,
@@ -72,6 +74,7 @@ async def open_account(
         validity=validity,
         opens_with=opens_with,
         most_uses=most_uses,
+        replaced_on_use=replaced_on_use,
         modified_at=tx.now,
     )
     await tx.ledger.add(account)
@@ -231,6 +234,19 @@ async def touch(tx: Transaction, account_id: int, *, is_reached_otherwise: bool 
     await tx.ledger.set_facts(account_id, at=tx.now, is_reached_otherwise=is_reached_otherwise)
 
 
+async def set_replaced_on_use(tx: Transaction, account_id: int, replaced_on_use: bool) -> None:
+    """Say what becomes of what a use leaves on a locked account. Whoever has looked at it looks
+    again."""
+    facts = {"replaced_on_use": replaced_on_use}
+    await tx.ledger.set_facts(account_id, at=tx.now, is_reached_otherwise=True, **facts)
+
+
+async def last_of(reading: Reading, account_id: int) -> int:
+    """Where an account's money is: the last of those by which it was replaced, one after the
+    other; where it was not, the account itself."""
+    return await reading.ledger.last_of(account_id)
+
+
 async def is_funded(reading: Reading, account_id: int) -> bool:
     """Whether an account ever had funds."""
     return (await accounts(reading, [account_id]))[account_id].lifetime > 0
@@ -282,20 +298,29 @@ async def sweep(tx: Transaction) -> int:
     return len(due)
 
 
-async def available(
-    reading: Reading, accounts: Sequence[Account]
-) -> dict[int, tuple[int, int, int]]:
-    """What is available and what is held of each account, and how often it was used, counting
-    what no row says yet: holds whose time is up are none, and expired funds are not there."""
+class Figures(NamedTuple):
+    """What is available and what is held of an account, how often it was used, and how many holds
+    stand on it."""
+
+    available: int
+    held: int
+    uses: int
+    open_holds: int
+
+
+async def available(reading: Reading, accounts: Sequence[Account]) -> dict[int, Figures]:
+    """The figures of each account, counting what no row says yet: holds whose time is up are none,
+    and expired funds are not there."""
     now = reading.now
     due = [a.id for a in accounts if a.next_hold_end is not None and a.next_hold_end <= now]
     freed = await reading.ledger.timed_out(due, now) if due else {}
     figures = {}
     for account in accounts:
-        released, unused = freed.get(account.id, (0, 0))
+        released, unused, ended = freed.get(account.id, (0, 0, 0))
         held = account.held - released
         there = 0 if is_expired_at(account, now) else account.posted - held
-        figures[account.id] = there, held, account.uses - unused
+        uses, open_holds = account.uses - unused, account.open_holds - ended
+        figures[account.id] = Figures(there, held, uses, open_holds)
     return figures
 
 
@@ -313,9 +338,10 @@ async def payable(reading: Reading, account_ids: Collection[int]) -> dict[int, P
     found = await reading.ledger.accounts(account_ids)
     figures, payables = await available(reading, found), dict[int, Payable]()
     for account in found:
-        there, _, uses = figures[account.id]
+        there, _, uses, open_holds = figures[account.id]
         standing = {name: getattr(account, name) for name in FACTS}
-        funds = Funds(**standing | {"posted": there, "held": 0, "uses": uses})
+        standing |= {"posted": there, "held": 0, "uses": uses, "open_holds": open_holds}
+        funds = Funds(**standing)
         refused = why_not_use(reading.now, funds, max(there, 1))
         payables[account.id] = Payable(there, account.whole_only, refused)
     return payables

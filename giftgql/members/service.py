@@ -44,8 +44,12 @@ async def exists(reading: Reading, member_id: str) -> bool:
 
 async def email_of(reading: Reading, member_id: str | None) -> str | None:
     """Where a member gets mail, if that is known."""
-    member = await reading.members.get(member_id) if member_id else None
+    member = await find(reading, member_id) if member_id else None
     return member.email if member else None
+
+
+async def find(reading: Reading, member_id: str) -> Member | None:
+    return await reading.members.get(member_id)
 
 
 async def known(reading: Reading, member_ids: Sequence[str]) -> frozenset[str]:

@@ -74,12 +74,12 @@ async def _by_id(store: Store, caller: Caller, card_id: int | None) -> Presented
         is_there = account is not None and await cards.is_there(reading, card_id)
     if account is None or not is_there:
         raise NotFound("giftcardId", "gift card")
-    return Presented(account.id, account.currency, account.revision)
+    return Presented(account.id, account.currency, account.revision, account.replaced_on_use)
 
 
 async def _resolved(store: Store, caller: Caller, wanted: Wanted) -> Presented | None:
-    """The one live code that is meant, of the types that exist for the caller; for callers who
-    may not know, none where there are two."""
+    """The one live code that is meant, of the types that exist for the caller, or one whose card
+    was replaced; for callers who may not know, none where there are two."""
     assert wanted.code is not None
     if wanted.kind is not None:
         caller.require(USE[wanted.kind])

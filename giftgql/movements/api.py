@@ -8,13 +8,12 @@ import strawberry
 
 from giftgql import codes
 from giftgql.cards import service as cards
-from giftgql.cards.api import cards_by_ids
 from giftgql.cards.models import CardStatus
 from giftgql.cards.shown import GiftCard
 from giftgql.codes import CodeType
 from giftgql.context import Context, Info
-from giftgql.errors import CodeExpired, ErrorCode, InvalidInput
-from giftgql.fields import extend, mutation, query, resolved
+from giftgql.errors import CardReplaced, CodeExpired, InvalidInput
+from giftgql.fields import extend, mutation, query
 from giftgql.ledger.models import MovementType
 from giftgql.ledger.service import Result
 from giftgql.members.api import read_member_id
@@ -32,6 +31,7 @@ from giftgql.movements.inputs import (
 )
 from giftgql.movements.repository import Recorded
 from giftgql.movements.service import PERMISSIONS, Trans
+from giftgql.movements.shown import GiftCardTrans
 from giftgql.paging import Page, cut
 from giftgql.permissions import Permission
 from giftgql.values import (
@@ -41,104 +41,11 @@ from giftgql.values import (
     Skip,
     argument,
     record_id,
-    register,
     results,
     text,
 )
 
-register("Where a transaction stands.")(TransStatus)
-
 MOVES = tuple(PERMISSIONS.values())
-
-
-@strawberry.type(description="A movement of money on a card: done, authorised, or declined.")
-class GiftCardTrans:
-    id: strawberry.ID = strawberry.field(description="The transaction's internal id.")
-    giftcard_id: strawberry.ID = strawberry.field(description="The card's internal id.")
-    trans_type: MovementType = strawberry.field(description="What it is.")
-    status: TransStatus = strawberry.field(description="Where it stands.")
-    amount: Money = strawberry.field(
-        description="What moved, signed: of a captured authorisation what was captured; of one "
-        "that is open, cancelled or declined what was asked for or reserved."
-    )
-    price: Money | None = strawberry.field(
-        description="What was paid for it, where that is not its amount; of a refund of such a "
-        "one, what was given back. Without a sign."
-    )
-    requested_amount: Money = strawberry.field(
-        description="What was asked for, signed; more than `amount` after a partial one."
-    )
-    balance: Money = strawberry.field(description="What was available on the card after it.")
-    currency: str = strawberry.field(description="ISO 4217 code of the amounts.")
-    captured_amount: Money = strawberry.field(description="What moved, without its sign.")
-    released_amount: Money = strawberry.field(
-        description="What an authorisation gave back when it ended, without its sign."
-    )
-    refunded_amount: Money = strawberry.field(
-        description="What was refunded of it until now, without its sign."
-    )
-    authorized_until: datetime | None = strawberry.field(
-        description="When the authorisation is cancelled by itself, UTC."
-    )
-    related_id: strawberry.ID | None = strawberry.field(
-        description="The transaction that this one refunds, would have ended, or, of a "
-        "transfer, the one on the other card."
-    )
-    error: ErrorCode | None = strawberry.field(description="Why it was declined.")
-    source_id: str | None = strawberry.field(description="Where, as the caller said.")
-    ref_no: str | None = strawberry.field(description="The caller's own number.")
-    reason: str | None = strawberry.field(description="Why, as the caller said.")
-    caller: str | None = strawberry.field(
-        description="Who made it: `client:…` or `server:giftgql`; null for a member."
-    )
-    created_at: datetime = strawberry.field(description="When it was made, UTC.")
-    ended_at: datetime | None = strawberry.field(
-        description="When the authorisation was captured, cancelled, or found timed out, UTC."
-    )
-
-    @resolved(
-        description="The card. Null without `ListGiftCards` or `FindGiftCardByCode`, but for its "
-        "member."
-    )
-    async def giftcard(self, info: Info) -> GiftCard | None:
-        caller = info.context.caller
-        may = caller.may(Permission.LIST_GIFT_CARDS) or caller.may(
-            Permission.FIND_GIFT_CARD_BY_CODE
-        )
-        if not may and caller.member_id is None:
-            return None
-        view = await info.context.load(cards_by_ids, int(self.giftcard_id))
-        return GiftCard.of(view, caller)
-
-    @classmethod
-    def of(cls, trans: Trans, context: Context) -> "GiftCardTrans":
-        def money(minor: int) -> Money:
-            return Money(minor, trans.currency)
-
-        is_staff = context.caller.member_id is None
-        return cls(
-            id=strawberry.ID(str(trans.id)),
-            giftcard_id=strawberry.ID(str(trans.card_id)),
-            trans_type=trans.type,
-            status=trans.status,
-            amount=money(trans.amount),
-            price=None if trans.price is None else money(trans.price),
-            requested_amount=money(trans.asked),
-            balance=money(trans.balance),
-            currency=trans.currency,
-            captured_amount=money(trans.captured),
-            released_amount=money(trans.released),
-            refunded_amount=money(trans.refunded),
-            authorized_until=trans.authorized_until,
-            related_id=None if trans.about_id is None else strawberry.ID(str(trans.about_id)),
-            error=trans.error,
-            source_id=trans.source_id,
-            ref_no=trans.ref_no,
-            reason=trans.reason if is_staff else None,
-            caller=trans.caller if is_staff else None,
-            created_at=trans.created_at,
-            ended_at=trans.ended_at,
-        )
 
 
 @strawberry.type(description="What a card's holder may know of it.")
@@ -179,8 +86,7 @@ class MovementMutation:
         info: Info,
         trans: Annotated[GiftcardTransCaptureInput, argument("What to capture.")],
     ) -> GiftCardTrans | None:
-        asked = await commands.capture(info.context, trans)
-        return await _answered(info, await info.context.post(asked))
+        return await _answered(info, await commands.capture(info.context, trans))
 
     @mutation(
         requires=(*MOVES, Permission.GIFT_CARD_TRANS_REFUND, Permission.GIFT_CARD_TRANSFER),
@@ -207,8 +113,7 @@ class MovementMutation:
         info: Info,
         trans: Annotated[GiftcardTransRefundInput, argument("What to refund.")],
     ) -> GiftCardTrans | None:
-        asked = await commands.refund(info.context, trans)
-        return await _answered(info, await info.context.post(asked))
+        return await _answered(info, await commands.refund(info.context, trans))
 
     @mutation(
         requires=Permission.GIFT_CARD_TRANSFER,
@@ -220,8 +125,7 @@ class MovementMutation:
         info: Info,
         giftcard: Annotated[GiftcardTransferInput, argument("From which card to which.")],
     ) -> GiftCardTrans | None:
-        asked = await commands.transfer(info.context, giftcard)
-        return await _answered(info, await info.context.post(asked))
+        return await _answered(info, await commands.transfer(info.context, giftcard))
 
 
 @strawberry.type
@@ -293,6 +197,8 @@ class MovementQuery:
     ) -> GiftCardBalance | None:
         context = info.context
         found = await admit_holder(context.store, context.caller, holder(code, code_type, pin, cvv))
+        if found.has_ended:
+            raise CardReplaced(field="code")
         async with context.read() as reading:
             ends_at = reading.end_of(found.expires_on)
             if ends_at is not None and ends_at <= reading.now:

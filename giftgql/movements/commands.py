@@ -1,8 +1,12 @@
 """From what a caller sends to an order for the ledger: what must be known before it is asked.
 
 Only what never changes is read here: whose a transaction is, its account and its currency.
-Everything else is read again under the account's lock.
+Everything else is read again under the account's lock; where what was looked up has changed since,
+it is looked up again. Uses of cards that are replaced on use have a transaction of their own: a
+card is made in it. All else goes together with other requests.
 """
+
+from collections.abc import Awaitable, Callable
 
 from giftgql.context import Context
 from giftgql.errors import (
@@ -33,15 +37,17 @@ from giftgql.movements.inputs import (
 from giftgql.movements.repository import Recorded
 from giftgql.movements.service import PERMISSIONS, NewTrans
 from giftgql.requests import service as requests
-from giftgql.requests.service import Once, once
+from giftgql.requests.service import JustClaimed, Once, once
+from giftgql.succession import service as succession
 from giftgql.values import given, known_id, record_id
 
 ATTEMPTS = 3
 
 
 async def add(context: Context, wanted: Wanted, new: NewTrans) -> Result:
-    """Post a movement. Where its code was changed since it was looked up, look again."""
-    for _ in range(ATTEMPTS):
+    """Post a movement."""
+
+    async def attempt() -> Result:
         try:
             presented = await admit(context.store, context.caller, wanted, is_taking=new.is_taking)
         except Refusal:
@@ -49,10 +55,11 @@ async def add(context: Context, wanted: Wanted, new: NewTrans) -> Result:
                 return done
             raise
         asked = service.move(context.reading(), new, presented)
-        result: Result = await context.post(asked)
-        if not result.outcome.is_stale:
-            return result
-    raise Unavailable
+        if presented.replaced_on_use and new.is_use_at_once:
+            return await _use(context, asked, asked.order.by)
+        return await _post(context, asked)
+
+    return await _attempts(attempt)
 
 
 async def _done_before(context: Context, request: Once | None) -> Result | None:
@@ -64,36 +71,50 @@ async def _done_before(context: Context, request: Once | None) -> Result | None:
     return None if done is None else Result(Outcome(), "", done)
 
 
-async def capture(context: Context, trans: GiftcardTransCaptureInput) -> Asked:
-    recorded = await _found(context, record_id(trans.id))
+async def capture(context: Context, trans: GiftcardTransCaptureInput) -> Result:
+    """End an authorisation by taking all of it or a part."""
+    recorded, _ = await _found(context, record_id(trans.id))
     _require_its_type(context, recorded)
+    movement = recorded.movement
     order = Capture(
-        account_id=recorded.movement.account_id,
+        account_id=movement.account_id,
         movement_id=recorded.id,
         amount=_amount(given(trans.amount), recorded.currency),
         by=By(context.caller.name),
     )
-    return Asked(order, request_of(trans, "giftcardTransCapture", trans.idempotency_key))
+    asked = Asked(order, request_of(trans, "giftcardTransCapture", trans.idempotency_key))
+    if recorded.replaced_on_use and movement.type is MovementType.USE:
+        by = By(context.caller.name, movement.code_id, movement.source_id, movement.ref_no)
+        return await _use(context, asked, by)
+    return await _post(context, asked)
 
 
-async def refund(context: Context, trans: GiftcardTransRefundInput) -> Asked:
-    recorded = await _found(context, record_id(trans.id))
-    order = Refund(
-        account_id=recorded.movement.account_id,
-        movement_id=recorded.id,
-        amount=_amount(given(trans.amount), recorded.currency),
-        by=By(
-            context.caller.name,
-            recorded.movement.code_id,
-            optional_text(trans.source_id, "sourceId", 64),
-            optional_text(trans.ref_no, "refNo", 64),
-            optional_text(trans.reason, "reason", 500),
-        ),
-    )
-    return Asked(order, request_of(trans, "giftcardTransRefund", trans.idempotency_key))
+async def refund(context: Context, trans: GiftcardTransRefundInput) -> Result:
+    """Undo a transaction, all or a part; with the money of the card that has replaced its card."""
+
+    async def attempt() -> Result:
+        recorded, place = await _found(context, record_id(trans.id))
+        order = Refund(
+            account_id=recorded.movement.account_id,
+            at_id=place,
+            movement_id=recorded.id,
+            amount=_amount(given(trans.amount), recorded.currency),
+            by=By(
+                context.caller.name,
+                recorded.movement.code_id,
+                optional_text(trans.source_id, "sourceId", 64),
+                optional_text(trans.ref_no, "refNo", 64),
+                optional_text(trans.reason, "reason", 500),
+            ),
+        )
+        request = request_of(trans, "giftcardTransRefund", trans.idempotency_key)
+        return await _post(context, Asked(order, request))
+
+    return await _attempts(attempt)
 
 
-async def transfer(context: Context, giftcard: GiftcardTransferInput) -> Asked:
+async def transfer(context: Context, giftcard: GiftcardTransferInput) -> Result:
+    """Move funds from one card to another."""
     source = known_id(giftcard.id, "id", "gift card")
     target = known_id(giftcard.to_id, "toId", "gift card")
     if source == target:
@@ -112,7 +133,8 @@ async def transfer(context: Context, giftcard: GiftcardTransferInput) -> Asked:
             optional_text(giftcard.reason, "reason", 500),
         ),
     )
-    return Asked(order, request_of(giftcard, "giftcardTransfer", giftcard.idempotency_key))
+    request = request_of(giftcard, "giftcardTransfer", giftcard.idempotency_key)
+    return await _post(context, Asked(order, request))
 
 
 async def cancel(context: Context, trans: GiftcardTransCancelInput) -> Result | None:
@@ -125,7 +147,7 @@ async def cancel(context: Context, trans: GiftcardTransCancelInput) -> Result | 
             raise InvalidInput("idempotencyKey", "does not go with ofKey, which may be repeated")
         return await _cancel_key(context, of_key)
     assert wanted is not None
-    recorded = await _found(context, record_id(wanted))
+    recorded, _ = await _found(context, record_id(wanted))
     _require_its_type(context, recorded)
     order = Cancel(
         account_id=recorded.movement.account_id,
@@ -133,8 +155,7 @@ async def cancel(context: Context, trans: GiftcardTransCancelInput) -> Result | 
         by=By(context.caller.name),
     )
     request = request_of(trans, "giftcardTransCancel", trans.idempotency_key)
-    result: Result = await context.post(Asked(order, request))
-    return result
+    return await _post(context, Asked(order, request))
 
 
 async def _cancel_key(context: Context, of_key: str) -> Result | None:
@@ -145,7 +166,7 @@ async def _cancel_key(context: Context, of_key: str) -> Result | None:
         claim = once(of_key, "giftcardTransCancel", {"of_key": of_key})
         assert claim is not None
         if done is not None:
-            return await _undo(context, claim, done)
+            return await _undone(context, claim, done)
         try:
             async with context.write() as tx:
                 if await requests.claim(tx, claim) is None:
@@ -156,34 +177,63 @@ async def _cancel_key(context: Context, of_key: str) -> Result | None:
     raise Unavailable
 
 
-async def _undo(context: Context, claim: Once, done: requests.Outcome) -> Result | None:
+async def _undone(context: Context, claim: Once, done: requests.Outcome) -> Result | None:
+    """Undo what a key did, with the money of the cards that have replaced its cards."""
     if "cancelled" in done:
         return None
     movement_id = done.get("movement") or done.get("end")
     if movement_id is None:
         raise Conflict("ofKey", "What this key did was no movement of money; it stays.")
-    recorded = await _found(context, movement_id)
-    movement, by = recorded.movement, By(context.caller.name, reason="reversal")
-    if movement.type is MovementType.TRANSFER and movement.state is MovementState.POSTED:
-        assert movement.about_id is not None
-        there = await _found(context, movement.about_id)
+
+    async def attempt() -> Result:
+        recorded, place = await _found(context, movement_id)
+        movement, by = recorded.movement, By(context.caller.name, reason="reversal")
+        if movement.type is not MovementType.TRANSFER or movement.state is MovementState.DECLINED:
+            undo = Undo(account_id=movement.account_id, at_id=place, movement_id=movement.id, by=by)
+            return await _post(context, Asked(undo))
+        there, there_now = await _found(context, movement.about_id)
         back = Transfer(
-            account_id=there.movement.account_id,
-            to_id=movement.account_id,
+            account_id=there_now or there.movement.account_id,
+            to_id=place or movement.account_id,
             amount=-movement.amount,
             by=by,
         )
         # Keys of its own keep a repeated reversal from going back and forth.
-        asked = Asked(back, claim, keys_of=f"{context.caller.name}/undo")
-    else:
-        asked = Asked(Undo(account_id=movement.account_id, movement_id=movement.id, by=by))
+        return await _post(context, Asked(back, claim, keys_of=f"{context.caller.name}/undo"))
+
+    return await _attempts(attempt)
+
+
+async def _post(context: Context, asked: Asked) -> Result:
     result: Result = await context.post(asked)
     return result
 
 
-async def _found(context: Context, movement_id: int | None) -> Recorded:
+async def _use(context: Context, asked: Asked, by: By) -> Result:
+    """Post a use, or capture one, in a transaction of its own: its card may be replaced in it."""
+    for _ in range(ATTEMPTS):
+        try:
+            async with context.write() as tx:
+                return await succession.use(tx, asked, by)
+        except JustClaimed:
+            continue  # its key was used for another card: that is found now
+    raise Unavailable
+
+
+async def _attempts(attempt: Callable[[], Awaitable[Result]]) -> Result:
+    """Ask, and ask again where something was not as it had been looked up."""
+    for _ in range(ATTEMPTS):
+        result = await attempt()
+        if not result.outcome.is_stale:
+            return result
+    raise Unavailable
+
+
+async def _found(context: Context, movement_id: int | None) -> tuple[Recorded, int | None]:
+    """A transaction, and where its account's money is by now if that was replaced."""
     async with context.read() as reading:
-        return await service.find(reading, movement_id)
+        recorded = await service.find(reading, movement_id)
+        return recorded, await service.place_of(reading, recorded)
 
 
 def _require_its_type(context: Context, recorded: Recorded) -> None:

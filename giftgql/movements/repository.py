@@ -1,5 +1,5 @@
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,12 +23,15 @@ from giftgql.paging import Cut
 
 @dataclass(frozen=True)
 class Recorded:
-    """A movement with its end, what was refunded of it, and its account's currency."""
+    """A movement with its end, what was refunded of it, and of its account the currency, whether it
+    is replaced on use, and by which it was replaced."""
 
     movement: Movement
     end: HoldEnd | None
     refunded: int
     currency: str
+    replaced_on_use: bool
+    replaced_by: int | None
     changed_in: int | None = None
     """The number of the transaction by which it takes part in a synchronisation."""
 
@@ -55,16 +58,7 @@ class MovementRepository:
             return [_recorded(row) for row in found.all()]
         events = (await self.session.exec(_events(cut, wanted))).all()
         known = {each.id: each for each in await self.by_ids({row[1] for row in events})}
-        return [
-            Recorded(
-                known[row[1]].movement,
-                known[row[1]].end,
-                known[row[1]].refunded,
-                known[row[1]].currency,
-                row[0],
-            )
-            for row in events
-        ]
+        return [replace(known[row[1]], changed_in=row[0]) for row in events]
 
     async def page_of_each(self, cut: Cut, card_ids: Collection[int]) -> list[Recorded]:
         """The same page of each card's transactions, with one row more than it shows."""
@@ -83,15 +77,17 @@ class MovementRepository:
         return [_recorded(row) for row in (await self.session.exec(query)).all()]
 
 
+_OF_ACCOUNT: list[Any] = [Account.currency, Account.replaced_on_use, Account.replaced_by]
 _RECORDED: Any = (
-    select(Movement, HoldEnd, REFUNDED, col(Account.currency))
+    select(Movement, HoldEnd, REFUNDED, *_OF_ACCOUNT)
     .join(Account, col(Account.id) == Movement.account_id)
     .outerjoin(HoldEnd, col(HoldEnd.hold_id) == Movement.id)
 )
 
 
 def _recorded(row: Any) -> Recorded:
-    return Recorded(row[0], row[1], int(row[2]), row[3])
+    movement, end, refunded, *of_account = row
+    return Recorded(movement, end, int(refunded), *of_account)
 
 
 def _events(cut: Cut, wanted: Sequence[Any]) -> Any:

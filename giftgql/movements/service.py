@@ -11,6 +11,7 @@ from giftgql.errors import (
     TransactionNotFound,
 )
 from giftgql.installation import service as installation
+from giftgql.ledger import service as ledger
 from giftgql.ledger.books import Entry
 from giftgql.ledger.models import HoldEnd, HoldEnding, Movement, MovementState, MovementType
 from giftgql.ledger.orders import By, Move
@@ -40,6 +41,7 @@ _DECLINES = {
     ErrorCode.CODE_EXPIRED: ("code", "The code itself has expired"),
     ErrorCode.CARD_DISABLED: (None, "The card is disabled for good"),
     ErrorCode.CARD_BLOCKED: (None, "The card is blocked"),
+    ErrorCode.CARD_REPLACED: (None, "The card was replaced by another one with a new code"),
     ErrorCode.CARD_EXPIRED: (None, "The card's funds have expired"),
     ErrorCode.CARD_NOT_YET_VALID: (None, "The card is not valid yet"),
     ErrorCode.CARD_NOT_ACTIVATED: (None, "The card has never had funds"),
@@ -105,6 +107,11 @@ class NewTrans:
         """Whether the card's secrets are asked for."""
         return self.type is MovementType.USE or self.amount.startswith("-")
 
+    @property
+    def is_use_at_once(self) -> bool:
+        """Whether it may leave something that is to go to another card."""
+        return self.type is MovementType.USE and self.hold_for is None
+
 
 def move(reading: Reading, new: NewTrans, presented: Presented) -> Asked:
     """The order for the ledger. Refuses `CURRENCY_MISMATCH`, and `INVALID_AMOUNT` for what is
@@ -134,6 +141,13 @@ async def find(reading: Reading, movement_id: int | None) -> Recorded:
 
 def _is_for(caller: Caller, movement: Movement) -> bool:
     return movement.caller == caller.name or caller.may(Permission.LIST_GIFT_CARD_TRANS)
+
+
+async def place_of(reading: Reading, recorded: Recorded) -> int | None:
+    """Where the money of a transaction's account is by now, if that was replaced."""
+    if recorded.replaced_by is None:
+        return None
+    return await ledger.last_of(reading, recorded.movement.account_id)
 
 
 async def by_ids(reading: Reading, movement_ids: Sequence[int]) -> dict[int, Recorded]:

@@ -19,7 +19,7 @@ async def bring(tx: Transaction, order: Order, line: OrderLine, card_id: int) ->
     content = CardBrought(
         currency=order.currency,
         recipient=delivery.get("name"),
-        order_no=_number(order),
+        order_no=number(order),
         value=line.value,
         sender=delivery.get("sender"),
         message=delivery.get("message"),
@@ -46,7 +46,7 @@ async def tell_of_use(tx: Transaction, order: Order, payment: OrderPayment, *, l
     content = CardUsed(
         currency=order.currency,
         recipient=recipient.get("name"),
-        order_no=_number(order),
+        order_no=number(order),
         paid=payment.amount,
         left=left,
         last_four=await cards.last_four(tx, payment.code_id),
@@ -56,6 +56,6 @@ async def tell_of_use(tx: Transaction, order: Order, payment: OrderPayment, *, l
     await outbox.put(tx, mail)
 
 
-def _number(order: Order) -> str:
+def number(order: Order) -> str:
     """The shop's own number, which the customer knows; else ours."""
     return order.ref_no or str(order.id)

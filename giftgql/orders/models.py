@@ -6,6 +6,7 @@ from sqlmodel import Field, SQLModel
 
 from giftgql.columns import CHANGED_IN, BigId, UtcDateTime, enum_type
 from giftgql.errors import Described
+from giftgql.settings import RedemptionStrategy
 
 GIFT_CARD = "gift_card"
 """The method of payments by gift card."""
@@ -83,8 +84,8 @@ class Order(SQLModel, table=True):
 
 class OrderLine(SQLModel, table=True):
     """A line of an order. Of gift cards `value` is what comes on each, `price` what each costs;
-    they expire as their product said when they were ordered. `delivery` is who gets them, from
-    whom, with what words; `member_id` who owns them."""
+    they expire, and are replaced on use, as their product said when they were ordered. `delivery`
+    is who gets them, from whom, with what words; `member_id` who owns them."""
 
     __tablename__ = "order_line"
 
@@ -104,6 +105,7 @@ class OrderLine(SQLModel, table=True):
     product_id: int | None = Field(default=None, foreign_key="product.id", sa_type=BigId)
     pool_id: int | None = Field(default=None, foreign_key="pool.id", sa_type=BigId)
     value: int | None = Field(default=None, sa_type=BigInteger)
+    strategy: RedemptionStrategy | None = Field(default=None, sa_type=enum_type(RedemptionStrategy))
     expires_on: date | None = None
     expires_after: str | None = Field(default=None, max_length=20)
     member_id: str | None = Field(default=None, foreign_key="member.id", max_length=64)

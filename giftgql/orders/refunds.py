@@ -3,7 +3,7 @@ cost while they are unspent, and the rest in the ways in which it was paid."""
 
 from collections.abc import Mapping, Sequence
 
-from giftgql.errors import Conflict, ErrorCode, InvalidInput, NotFound
+from giftgql.errors import Conflict, ErrorCode, InvalidInput, NotFound, Unavailable
 from giftgql.ledger import service as ledger
 from giftgql.ledger.orders import By, Close, Refund
 from giftgql.ledger.service import Asked, Result
@@ -149,6 +149,7 @@ async def _give_back(
             due += amount
             continue
         assert payment.movement_id is not None
+        heir = await ledger.last_of(tx, payment.card_id)
         by = By(tx.caller.name, payment.code_id, reason=reason or f"order {view.order.id}")
         refunds.append(
             Refund(
@@ -156,6 +157,7 @@ async def _give_back(
                 movement_id=payment.movement_id,
                 amount=amount,
                 by=by,
+                at_id=None if heir == payment.card_id else heir,
             )
         )
     if refunds:
@@ -166,5 +168,7 @@ async def _give_back(
 async def _post(tx: Transaction, refunds: Sequence[Refund]) -> None:
     for result in await ledger.post(tx, [Asked(each) for each in refunds]):
         assert isinstance(result, Result)
+        if result.outcome.is_stale:  # its card was replaced before it was locked
+            raise Unavailable
         if result.outcome.error is not None:
             raise movements.declined(result.outcome.error)

@@ -147,8 +147,9 @@ async def held(
     if order is None or not is_for(tx, order):
         raise OrderNotFound
     (before,) = await views(tx, [order])
-    if accounts := before.card_ids:
-        await ledger.lock_all(tx, accounts)
+    if before.card_ids:
+        heirs = [await ledger.last_of(tx, card_id) for card_id in sorted(before.card_ids)]
+        await ledger.lock_all(tx, {*before.card_ids, *heirs})
     done = await requests.claim(tx, request)
     locked = await tx.orders.lock(order_id)
     assert locked is not None
@@ -282,6 +283,7 @@ def _lines(order_id: int, found: Quoted) -> list[OrderLine]:
             row.product_id, row.value = product.id, line.sold.terms.value
             row.pool_id = line.sold.pool.id if line.sold.pool else None
             row.expires_on, row.expires_after = product.expires_on, product.expires_after
+            row.strategy = product.strategy
             row.member_id, row.deliver_at = wanted.member_id, wanted.deliver_at
             row.delivery = wanted.delivery
         lines.append(row)

@@ -31,6 +31,8 @@ from giftgql.orders.views import OrderView
 from giftgql.pools import service as pools
 from giftgql.products.service import Preset
 from giftgql.store import Transaction
+from giftgql.succession import service as succession
+from giftgql.succession.models import Succession
 
 
 async def hold(
@@ -125,7 +127,22 @@ async def _capture(tx: Transaction, view: OrderView) -> None:
         assert isinstance(result, Result)
         assert result.outcome.end is not None
         await tx.orders.update_part(payment, {"status": PaymentStatus.PAID})
-        await mails.tell_of_use(tx, view.order, payment, left=result.outcome.end.balance)
+        heir = await _succeeded(tx, view.order, payment)
+        if heir is None or heir.successor_id is None:
+            await mails.tell_of_use(tx, view.order, payment, left=result.outcome.end.balance)
+
+
+async def _succeeded(tx: Transaction, order: Order, payment: OrderPayment) -> Succession | None:
+    """What becomes of the rest of a card that is replaced on use: its owner gets a new one."""
+    return await succession.succeed(
+        tx,
+        _card_id(payment),
+        movement_id=_hold(payment),
+        paid=payment.amount,
+        by=_by(tx, order)._replace(code_id=payment.code_id),
+        order_id=order.id,
+        order_no=mails.number(order),
+    )
 
 
 async def _issue(tx: Transaction, order: Order, line: OrderLine, piece: OrderPiece) -> bool:
@@ -152,7 +169,10 @@ async def _made(
     if line.expires_on is not None and line.expires_on < tx.today:
         return None
     assert line.product_id is not None
-    terms = Terms(line.product_id, order.currency, line.expires_on, line.expires_after)
+    assert line.strategy is not None
+    terms = Terms(
+        line.product_id, order.currency, line.strategy, line.expires_on, line.expires_after
+    )
     return await issuing.make(tx, terms, line.member_id, facts)
 
 
@@ -167,8 +187,10 @@ async def _sold(
     if not await stock.can_be_sold(tx, piece.card_id):
         card_id = await stock.take_free(tx, pool_id=line.pool_id, value=line.value)
     if card_id is not None:
+        assert line.strategy is not None
         pool = (await pools.by_ids(tx, [line.pool_id]))[line.pool_id]
-        await issuing.hand_over(tx, pool, card_id, {**facts, "member_id": line.member_id})
+        owned = {**facts, "member_id": line.member_id}
+        await issuing.hand_over(tx, pool, card_id, owned, line.strategy)
     return card_id
 
 

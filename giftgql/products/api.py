@@ -15,6 +15,7 @@ from giftgql.products.expiration import NEVER, Expiration, ExpirationKind
 from giftgql.products.models import ProductSort
 from giftgql.products.repository import Criteria
 from giftgql.products.service import NewProduct, Preset, ProductChange, ProductView, Range
+from giftgql.settings import RedemptionStrategy
 from giftgql.values import (
     First,
     Results,
@@ -100,6 +101,9 @@ class GiftCardProduct:
     expiration: ExpirationView = strawberry.field(description="When its cards expire.")
     active: bool = strawberry.field(description="Whether it can be sold.")
     automatic: bool = strawberry.field(description="Whether it is a pool's, made with it.")
+    strategy: RedemptionStrategy = strawberry.field(
+        description="What becomes of what a use leaves on its cards."
+    )
     revision: int = strawberry.field(description="Goes up with each change; needed to change it.")
     removed: bool = strawberry.field(description="Whether it was removed; its cards were not.")
     created_at: datetime = strawberry.field(description="When it was made, UTC.")
@@ -136,6 +140,7 @@ class GiftCardProduct:
             expiration=ExpirationView.of(view.expiration),
             active=product.is_active,
             automatic=product.is_automatic,
+            strategy=product.strategy,
             revision=product.revision,
             removed=product.removed_at is not None,
             created_at=product.created_at,
@@ -158,6 +163,7 @@ class _ProductFacts:
     name: str | None
     description: str | None
     image_url: str | None
+    strategy: RedemptionStrategy | None
 
     def facts(self) -> dict[str, Any]:
         """The facts that are given, read."""
@@ -170,6 +176,8 @@ class _ProductFacts:
             )
         if self.image_url is not strawberry.UNSET:
             facts["image_url"] = self.image_url and _image_url(self.image_url)
+        if given(self.strategy) is not None:
+            facts["strategy"] = self.strategy
         return facts
 
 
@@ -183,6 +191,9 @@ class GiftcardProductAddInput(_ProductFacts):
     custom: CustomVariantInput | None = optional("A range to choose from.")
     expiration: ExpirationInput | None = optional("By default cards do not expire.")
     active: bool = strawberry.field(default=True, description="Whether it can be sold.")
+    strategy: RedemptionStrategy | None = optional(
+        "What becomes of what a use leaves on its cards; by default as the settings say."
+    )
 
     def parsed(self, own_currency: str, today: date) -> NewProduct:
         currency = given(self.currency) or own_currency
@@ -216,6 +227,7 @@ class GiftcardProductEditInput(_ProductFacts):
     custom: CustomVariantInput | None = optional("The range to choose from; null: none.")
     expiration: ExpirationInput | None = optional("For cards sold from now on.")
     active: bool | None = optional("Whether it can be sold.")
+    strategy: RedemptionStrategy | None = optional("For cards sold from now on.")
 
     def parsed(self, currency: str, today: date) -> ProductChange:
         """`currency` is the product's, which never changes."""

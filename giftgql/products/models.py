@@ -3,8 +3,9 @@ from datetime import date, datetime
 from sqlalchemy import BigInteger, CheckConstraint, Index
 from sqlmodel import Field, SQLModel
 
-from giftgql.columns import CHANGED_IN, BigId, UtcDateTime
+from giftgql.columns import CHANGED_IN, BigId, UtcDateTime, enum_type
 from giftgql.errors import Described
+from giftgql.settings import RedemptionStrategy
 
 
 class ProductSort(Described):
@@ -35,6 +36,11 @@ class Product(SQLModel, table=True):
     expires_after: str | None = Field(default=None, max_length=20)
     is_active: bool = True
     is_automatic: bool = False
+    strategy: RedemptionStrategy = Field(
+        default=RedemptionStrategy.BALANCE,
+        sa_type=enum_type(RedemptionStrategy),
+        sa_column_kwargs={"server_default": RedemptionStrategy.BALANCE.value},
+    )
     revision: int = 1
     created_at: datetime = Field(sa_type=UtcDateTime)
     modified_at: datetime = Field(sa_type=UtcDateTime)

@@ -8,6 +8,7 @@ from giftgql.paging import Page, cut, page_of
 from giftgql.products.expiration import NEVER, Expiration
 from giftgql.products.models import Product, Variant
 from giftgql.products.repository import Criteria
+from giftgql.settings import RedemptionStrategy
 from giftgql.store import Reading, Transaction
 
 _IS_AUTOMATIC = "This is a pool's product: what it sells for and when it expires is the pool's."
@@ -40,6 +41,7 @@ class NewProduct:
     image_url: str | None = None
     is_active: bool = True
     is_automatic: bool = False
+    strategy: RedemptionStrategy | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ async def add(tx: Transaction, new: NewProduct) -> ProductView:
         expires_after=new.expiration.after,
         is_active=new.is_active,
         is_automatic=new.is_automatic,
+        strategy=new.strategy or tx.settings.strategy,
         created_at=tx.now,
         modified_at=tx.now,
     )

@@ -5,7 +5,7 @@ it can recompute. Here stand those of cards and accounts; the others in `movemen
 """
 
 from giftgql.reports.movement_checks import HOLD_ENDS, MOVEMENTS, POSTINGS, REQUESTS
-from giftgql.reports.rules import MOVED, OPEN_HOLDS, ROOT, UNDOING, Rule
+from giftgql.reports.rules import HEIRS, MOVED, OPEN_HOLDS, ROOT, UNDOING, Rule
 
 CARDS = (
     Rule(
@@ -26,6 +26,18 @@ CARDS = (
         SELECT a.id, 'a card', NULL
         FROM account a LEFT JOIN gift_card c ON c.id = a.id
         WHERE c.id IS NULL
+        """,
+    ),
+    Rule(
+        "code-replaced",
+        "code",
+        "A card that was replaced has no live code; only such a card's codes have ended with it.",
+        """
+        SELECT c.id, CASE WHEN a.replaced_by IS NULL THEN 'no CARD_REPLACED' ELSE 'an end' END,
+               COALESCE(c.ending, 'live')
+        FROM code c JOIN account a ON a.id = c.card_id
+        WHERE a.replaced_by IS NOT NULL AND c.ended_at IS NULL
+           OR a.replaced_by IS NULL AND c.ending = 'CARD_REPLACED'
         """,
     ),
 )
@@ -214,6 +226,51 @@ ACCOUNTS = (
         (OPEN_HOLDS,),
     ),
     Rule(
+        "account-replaced",
+        "account",
+        "An account that was replaced has no money and no open hold.",
+        """
+        SELECT a.id, '0 posted, 0 open',
+               CAST(a.posted AS VARCHAR(20)) || ' posted, '
+               || CAST(COUNT(h.id) AS VARCHAR(20)) || ' open'
+        FROM account a LEFT JOIN open_hold h ON h.account_id = a.id
+        WHERE a.replaced_by IS NOT NULL
+        GROUP BY a.id, a.posted HAVING a.posted <> 0 OR COUNT(h.id) > 0
+        """,
+        (OPEN_HOLDS,),
+    ),
+    Rule(
+        "account-successor",
+        "account",
+        "An account was replaced by a later one of its currency, which took the place of no other, "
+        "and to which something went from it.",
+        """
+        SELECT a.id, 'a later account in ' || a.currency || ' with a transfer from it alone',
+               COALESCE(CAST(b.id AS VARCHAR(20)) || ' in ' || b.currency, 'none')
+        FROM account a LEFT JOIN account b ON b.id = a.replaced_by
+        LEFT JOIN account o ON o.replaced_by = a.replaced_by AND o.id <> a.id
+        LEFT JOIN movement m ON m.account_id = a.id AND m.type = 'TRANSFER' AND m.state = 'POSTED'
+        LEFT JOIN posting p ON p.movement_id = m.id AND p.credit_account = a.replaced_by
+        WHERE a.replaced_by IS NOT NULL
+        GROUP BY a.id, a.currency, b.id, b.currency
+        HAVING b.id IS NULL OR b.id <= a.id OR b.currency <> a.currency
+            OR COUNT(o.id) > 0 OR COUNT(p.movement_id) = 0
+        """,
+    ),
+    Rule(
+        "account-succession",
+        "account",
+        "It is known which use led to the replacement of an account.",
+        """
+        SELECT a.id, 'a use that led to account ' || CAST(a.replaced_by AS VARCHAR(20)),
+               COUNT(m.id)
+        FROM account a LEFT JOIN succession s ON s.successor_id = a.replaced_by
+        LEFT JOIN movement m ON m.id = s.movement_id AND m.account_id = a.id
+        WHERE a.replaced_by IS NOT NULL
+        GROUP BY a.id, a.replaced_by HAVING COUNT(m.id) <> 1
+        """,
+    ),
+    Rule(
         "currency-zero",
         "account",
         "All accounts of a currency together come to zero; the row is the currency.",
@@ -229,4 +286,50 @@ ACCOUNTS = (
     ),
 )
 
-RULES = (*CARDS, *ACCOUNTS, *POSTINGS, *MOVEMENTS, *HOLD_ENDS, *REQUESTS)
+SUCCESSIONS = (
+    Rule(
+        "succession-use",
+        "succession",
+        "What a use left went to the account that replaced its own, or else stayed.",
+        """
+        SELECT s.movement_id, 'a use of what is replaced on use'
+               || COALESCE(', by ' || CAST(s.successor_id AS VARCHAR(20)), ''),
+               CASE WHEN m.id IS NULL THEN 'nothing that moved'
+                    WHEN m.type <> 'USE' THEN m.type
+                    WHEN NOT a.replaced_on_use THEN 'a use of what is not'
+                    ELSE COALESCE('replaced by ' || CAST(a.replaced_by AS VARCHAR(20)), 'kept') END
+        FROM succession s LEFT JOIN moved m ON m.id = s.movement_id
+        LEFT JOIN account a ON a.id = m.account_id
+        WHERE a.id IS NULL OR m.type <> 'USE' OR NOT a.replaced_on_use
+           OR COALESCE(a.replaced_by, 0) <> COALESCE(s.successor_id, a.replaced_by, 0)
+        """,
+        (MOVED,),
+    ),
+    Rule(
+        "succession-moved",
+        "movement",
+        "Since an account was replaced nothing has happened to its money but refunds, which go on "
+        "to those that took its place one after the other, or come from there.",
+        """
+        SELECT m.id, 'a refund that goes on', m.type
+               || COALESCE(' from ' || CAST(p.debit_account AS VARCHAR(20))
+                           || ' to ' || CAST(p.credit_account AS VARCHAR(20)), '')
+        FROM moved m JOIN account a ON a.id = m.account_id
+        JOIN (
+            SELECT t.account_id, MIN(t.moved_at) AS moved_at
+            FROM moved t JOIN account o ON o.id = t.account_id
+            JOIN posting q ON q.movement_id = t.id AND q.credit_account = o.replaced_by
+            WHERE t.type = 'TRANSFER' GROUP BY t.account_id
+        ) AS r ON r.account_id = a.id AND m.moved_at > r.moved_at
+        LEFT JOIN movement i ON i.id = m.id AND m.amount > 0
+        LEFT JOIN posting p ON p.movement_id = COALESCE(i.about_id, m.id) AND m.type = 'TRANSFER'
+        LEFT JOIN heir h ON h.account_id = a.id
+                        AND h.id = CASE p.debit_account WHEN a.id THEN p.credit_account
+                                                        ELSE p.debit_account END
+        WHERE m.type <> 'REFUND' AND (m.type <> 'TRANSFER' OR h.id IS NULL)
+        """,
+        (MOVED, HEIRS),
+    ),
+)
+
+RULES = (*CARDS, *ACCOUNTS, *SUCCESSIONS, *POSTINGS, *MOVEMENTS, *HOLD_ENDS, *REQUESTS)

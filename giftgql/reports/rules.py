@@ -62,6 +62,14 @@ OPEN_HOLDS = """open_hold AS (
     WHERE m.state = 'HELD' AND e.hold_id IS NULL
 )"""
 
+HEIRS = """heir(account_id, id) AS (
+    SELECT id, replaced_by FROM account WHERE replaced_by IS NOT NULL
+    UNION
+    SELECT h.account_id, a.replaced_by FROM heir h JOIN account a ON a.id = h.id
+    WHERE a.replaced_by IS NOT NULL
+)"""
+"""All accounts that have taken an account's place, one after the other."""
+
 LINE = """line AS (
     SELECT CAST(movement_id AS VARCHAR(20)) || '/' || CAST(line AS VARCHAR(5)) AS row_id,
            movement_id, line, debit_account, credit_account, amount, currency,

@@ -6,7 +6,7 @@ from giftgql.cards import presented
 from giftgql.cards import service as cards
 from giftgql.cards.views import CardView
 from giftgql.durations import Duration
-from giftgql.errors import CardDisabled, NotFound
+from giftgql.errors import CardDisabled, CardReplaced, NotFound
 from giftgql.ledger import service as ledger
 from giftgql.ledger.orders import By, Close, Extend, Funds
 from giftgql.store import Transaction
@@ -75,6 +75,8 @@ async def _there(tx: Transaction, card_id: int) -> Funds:
     funds = await ledger.lock(tx, card_id)
     if funds is None or not await presented.is_there(tx, card_id):
         raise NotFound("id", "gift card")
+    if funds.replaced_by is not None:
+        raise CardReplaced(funds.replaced_by)
     return funds
 
 

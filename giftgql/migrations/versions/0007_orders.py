@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 AMOUNT = sa.BigInteger()
@@ -63,6 +63,7 @@ def _lines() -> None:
         sa.Column("product_id", ID, sa.ForeignKey("product.id")),
         sa.Column("pool_id", ID, sa.ForeignKey("pool.id")),
         sa.Column("value", AMOUNT),
+        sa.Column("strategy", sa.String(20)),
         sa.Column("expires_on", sa.Date()),
         sa.Column("expires_after", sa.String(20)),
         sa.Column("member_id", sa.String(64), sa.ForeignKey("member.id")),
