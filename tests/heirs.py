@@ -3,7 +3,7 @@ their places."""
 
 from typing import Any
 
-from giftgql.cards import service as cards
+from giftgql.cards import mentions
 from giftgql.reports import service as reports
 from giftgql.settings import RedemptionStrategy
 from giftgql.store import Store
@@ -62,7 +62,7 @@ async def heir(store: Store, trans: dict[str, Any]) -> dict[str, Any]:
     """The card that has what a use left, with its code in clear as the mail brings it."""
     card_id = str(trans["replacedById"])
     async with store.read() as reading:
-        code = await cards.code_to_send(reading, int(card_id))
+        code = await mentions.code_to_send(reading, int(card_id))
     assert code is not None
     return {"id": card_id, "codes": [{"code": code.clear}]}
 

@@ -48,6 +48,7 @@ NOUNS = {
     ("mail", "rendering"): 1,
     ("mail", "letters"): 2,
     ("mail", "transports"): 3,
+    ("cards", "mentions"): 12,
     ("cards", "presented"): 12,
     ("cards", "views"): 11,
     ("cards", "inputs"): LAYERS["inputs"],
@@ -84,7 +85,7 @@ NOUNS = {
 
 TYPES = {
     *("models", "ledger.orders", "ledger.books", "products.expiration"),
-    *("cards.criteria", "cards.views", "cards.presented", "movements.criteria"),
+    *("cards.criteria", "cards.views", "cards.presented", "cards.mentions", "movements.criteria"),
     *("outbox.mails", "outbox.webhooks"),
 }
 """Where a feature keeps what later ones name; all else of it they do through its service."""

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from giftgql import work
-from giftgql.cards import service as cards
+from giftgql.cards import mentions
 from giftgql.jobs.runner import Lane
 from giftgql.jobs.service import Patience
 from giftgql.mail import service as mail
@@ -60,7 +60,7 @@ async def message(store: Store, message_id: int) -> OutboxMessage:
 async def code_of(store: Store, card_id: str) -> str:
     """The code that a mail about a card is to bring."""
     async with store.read() as reading:
-        found = await cards.code_to_send(reading, int(card_id))
+        found = await mentions.code_to_send(reading, int(card_id))
     assert found is not None
     return found.clear
 

@@ -17,8 +17,9 @@ from giftgql.ledger.books import Entry
 from giftgql.ledger.models import MovementState, MovementType
 from giftgql.ledger.orders import movement_id
 from giftgql.movements import service
-from giftgql.movements.api import MOVES, GiftCardTrans
+from giftgql.movements.api import MOVES
 from giftgql.movements.inputs import GiftcardTransAddInput
+from giftgql.movements.shown import GiftCardTrans
 from giftgql.values import argument
 
 

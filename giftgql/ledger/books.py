@@ -201,7 +201,7 @@ class Books:
     ) -> Outcome:
         """Record what was asked and why it did not happen; it counts for nothing."""
         funds, state = account or self.accounts[order.account_id], MovementState.DECLINED
-        facts = {"error": error, "about_id": order.about}
+        facts: dict[str, Any] = {"error": error, "about_id": order.about}
         return self._record(funds, order, kind, state, asked, left_on=left_on, **facts)
 
     def _record(

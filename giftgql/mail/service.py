@@ -1,6 +1,7 @@
 import asyncio
 from datetime import timedelta
 
+from giftgql.cards import mentions
 from giftgql.cards import service as cards
 from giftgql.cards.models import CardStatus
 from giftgql.cards.views import CardView
@@ -38,7 +39,7 @@ async def send(store: Store, lease: Lease) -> bool:
         assert message.card_id is not None
         about = content(message.topic, message.facts)
         card = await cards.view(reading, message.card_id)
-        code = await cards.code_to_send(reading, message.card_id) if about.brings_code else None
+        code = await mentions.code_to_send(reading, message.card_id) if about.brings_code else None
         envelope = await _envelope(reading, message, about)
         on = str(reading.last_day(message.created_at))
     why = _why_pointless(card, code) if about.brings_code else None

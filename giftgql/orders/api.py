@@ -6,7 +6,7 @@ import strawberry
 from giftgql.context import Context, Info
 from giftgql.fields import extend, mutation, query
 from giftgql.members.api import read_member_id
-from giftgql.movements.api import GiftCardTrans
+from giftgql.movements.shown import GiftCardTrans
 from giftgql.orders import commands, refunds, service
 from giftgql.orders.inputs import (
     OrderAddInput,

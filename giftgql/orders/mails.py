@@ -1,5 +1,6 @@
 """Whom an order's mails go to, and what they say."""
 
+from giftgql.cards import mentions
 from giftgql.cards import service as cards
 from giftgql.members import service as members
 from giftgql.orders.models import Order, OrderLine, OrderPayment
@@ -49,7 +50,7 @@ async def tell_of_use(tx: Transaction, order: Order, payment: OrderPayment, *, l
         order_no=number(order),
         paid=payment.amount,
         left=left,
-        last_four=await cards.last_four(tx, payment.code_id),
+        last_four=await mentions.last_four(tx, payment.code_id),
         place=order.source_id,
     )
     mail = Mail(address=address, content=content, card_id=payment.card_id, order_id=order.id)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import strawberry
 
-from giftgql.cards import service as cards
+from giftgql.cards import mentions
 from giftgql.cards.api import cards_by_ids
 from giftgql.cards.shown import GiftCard
 from giftgql.context import Context, Info
@@ -313,7 +313,7 @@ class Order:
 async def codes_hidden(context: Context, code_ids: Sequence[int]) -> list[str]:
     """A batch for `Context.load`."""
     async with context.read() as reading:
-        found = await cards.codes_hidden(reading, code_ids)
+        found = await mentions.codes_hidden(reading, code_ids)
     return [found[each] for each in code_ids]
 
 

@@ -2,6 +2,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from giftgql.campaigns import service as campaigns
+from giftgql.cards import mentions
 from giftgql.cards import service as cards
 from giftgql.cards.models import GiftCard
 from giftgql.cards.service import NewCard, NewCode
@@ -74,7 +75,7 @@ async def succeed(
             order_no=order_no,
             paid=paid,
             left=funds.free,
-            last_four=await cards.last_four(tx, by.code_id),
+            last_four=await mentions.last_four(tx, by.code_id),
             place=by.source_id,
         )
         mail = Mail(address=address, content=content, card_id=successor_id, order_id=order_id)

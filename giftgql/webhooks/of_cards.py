@@ -8,6 +8,7 @@ from typing import Any
 
 from giftgql.audit import service as audit
 from giftgql.audit.models import Event
+from giftgql.cards import mentions
 from giftgql.cards import service as cards
 from giftgql.cards.views import CardView
 from giftgql.movements import service as movements
@@ -31,7 +32,7 @@ async def happenings(reading: Reading, span: Span) -> tuple[list[Happening], Tol
     card_ids = {each.movement.account_id for each in recorded.values()} | set(changed)
     views = await cards.by_ids(reading, sorted(card_ids))
     code_ids = {each.movement.code_id for each in recorded.values() if each.movement.code_id}
-    codes = await cards.codes_hidden(reading, list(code_ids))
+    codes = await mentions.codes_hidden(reading, list(code_ids))
     of_order = await orders.of_movements(reading, list(recorded))
     moved: dict[int, list[Happening]] = defaultdict(list)
     for number, movement_id, is_end in made:
@@ -58,7 +59,7 @@ async def _numbered(
     """The movements of these cards and what is new of them, numbered, and what they are told to
     be by that."""
     told = {each.card_id: each for each in await reading.webhooks.cards(views)}
-    codes = await cards.live_codes_hidden(reading, list(views))
+    codes = await mentions.live_codes_hidden(reading, list(views))
     before = await _states_before(reading, span, views, told)
     found, new, known = list[Happening](), list[tuple[Any, ...]](), list[tuple[Any, ...]]()
     for card_id, view in views.items():
