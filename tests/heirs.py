@@ -20,6 +20,11 @@ TRANS = """id giftcardId transType status amount balance releasedAmount refunded
     replacedById replacedBy { id balance codes { code isMasked } } keptWithoutAddress"""
 
 
+RULES = {"account-replaced", "account-successor", "account-succession", "code-replaced"}
+RULES |= {"succession-use", "succession-moved"}
+"""Rules of the books that are about them."""
+
+
 def replace_on_use(store: Store) -> None:
     """From now on cards that no product says otherwise of are made to be replaced on use."""
     strategy = {"strategy": RedemptionStrategy.REPLACEMENT}
