@@ -2,9 +2,13 @@
 
 from typing import Any
 
+from sqlmodel import select
+
+from giftgql.outbox.models import OutboxMessage
 from tests.client import Answer, Client
 from tests.factories import code_of, done
 from tests.stock import change
+from tests.tables import Tables
 
 ORDER = """id status currency subtotal discount tax grandTotal paidByGiftcards paidOtherwise
     amountDue refundDue refNo memberId customerEmail reason holdUntil paidAt cancelledAt
@@ -77,3 +81,14 @@ async def listed(caller: Client, **arguments: Any) -> Answer:
         f"{{ until hasMoreResults limitedByPermission results {{ {ORDER} }} }} }}",
         **arguments,
     )
+
+
+def bought(order: dict[str, Any]) -> list[str]:
+    """The cards of all lines."""
+    return [card for line in order["lines"] for card in line["giftcardIds"]]
+
+
+async def mails(tables: Tables, **facts: Any) -> list[OutboxMessage]:
+    """What is to be mailed or was, with these facts."""
+    found = await tables.all(select(OutboxMessage).order_by(OutboxMessage.id))  # type: ignore[arg-type]
+    return [each for each in found if all(getattr(each, k) == v for k, v in facts.items())]

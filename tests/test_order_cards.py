@@ -5,20 +5,21 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from sqlmodel import select
 
-from giftgql.outbox.models import OutboxMessage, OutboxState
+from giftgql.outbox.models import OutboxState
 from giftgql.store import Store
 from tests import heirs
 from tests.client import Client
 from tests.conftest import SetClock
 from tests.factories import code_of, done, edit, funded, member, money, movements, stand, trans
 from tests.ordering import (
+    bought,
     calculate,
     cancel,
     cash,
     gift,
     goods,
+    mails,
     orders,
     pay,
     paying,
@@ -35,16 +36,6 @@ RANGE = {"minimum": "10.00", "maximum": "200.00"}
 @pytest.fixture
 def tables(store: Store) -> Tables:
     return Tables(store)
-
-
-def bought(order: dict[str, Any]) -> list[str]:
-    """The cards of all lines."""
-    return [card for line in order["lines"] for card in line["giftcardIds"]]
-
-
-async def mails(tables: Tables, **facts: Any) -> list[OutboxMessage]:
-    found = await tables.all(select(OutboxMessage).order_by(OutboxMessage.id))  # type: ignore[arg-type]
-    return [each for each in found if all(getattr(each, k) == v for k, v in facts.items())]
 
 
 async def test_each_piece_becomes_a_card_after_payment_with_its_value_and_a_mail(

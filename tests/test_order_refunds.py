@@ -2,22 +2,22 @@
 
 import asyncio
 from collections import Counter
-from typing import Any
 
 import pytest
-from sqlmodel import select
 
 from giftgql import work
-from giftgql.outbox.models import OutboxMessage, OutboxState
+from giftgql.outbox.models import OutboxState
 from giftgql.store import Store
 from tests.client import Client
 from tests.factories import done, funded, money, stand, trans
 from tests.factories import refund as undo
 from tests.ordering import (
+    bought,
     cancel,
     cash,
     gift,
     goods,
+    mails,
     paying,
     placed,
     refund,
@@ -25,22 +25,10 @@ from tests.ordering import (
 from tests.stock import product
 from tests.tables import Tables
 
-RANGE = {"minimum": "10.00", "maximum": "200.00"}
-
 
 @pytest.fixture
 def tables(store: Store) -> Tables:
     return Tables(store)
-
-
-def bought(order: dict[str, Any]) -> list[str]:
-    """The cards of all lines."""
-    return [card for line in order["lines"] for card in line["giftcardIds"]]
-
-
-async def mails(tables: Tables, **facts: Any) -> list[OutboxMessage]:
-    found = await tables.all(select(OutboxMessage).order_by(OutboxMessage.id))  # type: ignore[arg-type]
-    return [each for each in found if all(getattr(each, k) == v for k, v in facts.items())]
 
 
 async def test_what_a_card_paid_comes_back_to_it_and_never_more(
