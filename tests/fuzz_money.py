@@ -6,6 +6,8 @@ from pathlib import Path
 
 from giftgql.settings import Settings
 from tests import servers
+from tests.money_machine import MoneyMachine
+from tests.order_machine import OrderMachine
 from tests.test_money_machine import play
 
 
@@ -17,8 +19,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, servers.postgres() as postgres:
         for name, url in (("SQLite", ""), ("PostgreSQL", postgres.create())):
             settings = Settings(data_dir=Path(folder), database_url=url, _env_file=None)
-            play(settings, arguments.examples, arguments.steps, seeded=False)
-            print(f"{name}: {arguments.examples} runs of {arguments.steps} steps, no difference.")
+            for machine in (MoneyMachine, OrderMachine):
+                play(machine, settings, arguments.examples, arguments.steps, seeded=False)
+                played = f"{arguments.examples} runs of {arguments.steps} steps"
+                print(f"{name}, {machine.__name__}: {played}, no difference.", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Whatever is done to cards, in any order, the books balance and the model is right."""
+"""Whatever is done to cards and orders, in any order, the books balance and the model is right."""
 
 import asyncio
 
@@ -9,20 +9,24 @@ from giftgql.settings import Settings
 from giftgql.startup import open_store
 from tests.client import Server
 from tests.money_machine import MoneyMachine
+from tests.order_machine import OrderMachine
 
 EXAMPLES, STEPS = 12, 25
+Machine = type[MoneyMachine] | type[OrderMachine]
 
 
-def play(settings_: Settings, examples: int, steps: int, *, seeded: bool = True) -> None:
-    """Play against a database of these settings."""
+def play(
+    machine: Machine, settings_: Settings, examples: int, steps: int, *, seeded: bool = True
+) -> None:
+    """Let a machine play against a database of these settings."""
     with asyncio.Runner() as runner:
         store = runner.run(open_store(settings_))
         over = Server.over(store)
         server = runner.run(over.__aenter__())
-        MoneyMachine.over(store, runner, server)
+        machine.over(store, runner, server)
         try:
             run_state_machine_as_test(
-                MoneyMachine,
+                machine,
                 settings=settings(
                     max_examples=examples,
                     stateful_step_count=steps,
@@ -38,4 +42,8 @@ def play(settings_: Settings, examples: int, steps: int, *, seeded: bool = True)
 
 
 def test_money_is_where_the_model_says(settings: Settings) -> None:
-    play(settings, EXAMPLES, STEPS)
+    play(MoneyMachine, settings, EXAMPLES, STEPS)
+
+
+def test_orders_leave_every_card_and_all_money_accounted_for(settings: Settings) -> None:
+    play(OrderMachine, settings, 6, 15)
