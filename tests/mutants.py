@@ -12,10 +12,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-CHANGED = ("giftgql/ledger/decide.py", "giftgql/ledger/books.py")
+CHANGED = (*("giftgql/ledger/decide.py", "giftgql/ledger/reasons.py", "giftgql/ledger/books.py"),)
 TESTS = (
     *("test_decide", "test_decide_ends", "test_decide_facts", "test_decide_prices"),
-    *("test_decide_refunds", "test_decide_properties"),
+    *("test_decide_refunds", "test_decide_properties", "test_decide_replacement"),
 )
 CONFIG = f"""[mutmut]
 source_paths=giftgql
@@ -47,10 +47,10 @@ EQUIVALENT = {
     ("if hold.amount < 0:", "if hold.amount <= 0:"): NO_ZERO,
     ("if hold.amount < 0:", "if hold.amount < 1:"): NO_ZERO,
     (
-        "return _why_not_add(books, funds, size) if signed > 0 "
-        "else _why_not_take(books, funds, size)",
-        "return _why_not_add(books, funds, size) if signed >= 0 "
-        "else _why_not_take(books, funds, size)",
+        "return why_not_add(books, funds, size) if signed > 0 "
+        "else why_not_take(books.now, funds, size)",
+        "return why_not_add(books, funds, size) if signed >= 0 "
+        "else why_not_take(books.now, funds, size)",
     ): NO_ZERO,
     (
         "debit, credit = (against, funds.id) if amount > 0 else (funds.id, against)",
