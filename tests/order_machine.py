@@ -180,6 +180,7 @@ class OrderMachine(RuleBasedStateMachine):
             facts["giftcards"] = cards[:1]
         answer = self.wait(ordering.refund(self.client, placed.order, **facts))
         allowed = {None, "REFUND_EXCEEDS_CAPTURED", "CARD_BLOCKED", "NOT_FOUND"}
+        status: dict[str, set[str | None]]
         status = {"PENDING": {"CONFLICT"}, "CANCELLED": {"ORDER_CANCELLED"}, "PAID": allowed}
         assert answer.code in status[placed.order["status"]]
 
