@@ -7,9 +7,8 @@ from giftgql.cards import mentions
 from giftgql.reports import service as reports
 from giftgql.settings import RedemptionStrategy
 from giftgql.store import Store
-from tests import factories
 from tests.client import Answer, Client
-from tests.factories import code_of, done, funded, member, top_up
+from tests.factories import code_of, done, funded, member
 
 CODES = "codes { id codeType code isMasked } codeHistory { codeType code ending }"
 CARD = f"""id memberId status balance held lifetimeTotal redeemed subtracted redeemedCount
@@ -18,11 +17,6 @@ CARD = f"""id memberId status balance held lifetimeTotal redeemed subtracted red
     replaces {{ id codeHistory {{ code ending }} }}"""
 TRANS = """id giftcardId transType status amount balance releasedAmount refundedAmount relatedId
     replacedById replacedBy { id balance codes { code isMasked } } keptWithoutAddress"""
-
-
-RULES = {"account-replaced", "account-successor", "account-succession", "code-replaced"}
-RULES |= {"succession-use", "succession-moved"}
-"""Rules of the books that are about them."""
 
 
 def replace_on_use(store: Store) -> None:
@@ -54,6 +48,13 @@ async def capture(caller: Client, trans: dict[str, Any], amount: str, **facts: A
     return await asked(
         caller, "giftcardTransCapture", {"id": trans["id"], "amount": amount, **facts}
     )
+
+
+async def trans(caller: Client, trans_id: str) -> dict[str, Any]:
+    """A transaction as it is listed."""
+    query = f"query ($id: ID!) {{ giftcardTrans(id: $id) {{ results {{ {TRANS} }} }} }}"
+    [found] = (await caller.run(query, id=trans_id))["giftcardTrans"]["results"]
+    return dict(found)
 
 
 async def card(caller: Client, card_id: str) -> dict[str, Any]:
@@ -95,6 +96,3 @@ async def are_clean(store: Store) -> None:
     """What `giftgql verify` would find is nothing."""
     async with store.snapshot() as reading:
         assert await reports.check(reading) == []
-
-
-__all__ = ["factories", "top_up"]

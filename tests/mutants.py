@@ -12,10 +12,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-CHANGED = (*("giftgql/ledger/decide.py", "giftgql/ledger/reasons.py", "giftgql/ledger/books.py"),)
+CHANGED = tuple(f"giftgql/ledger/{each}.py" for each in ("decide", "reasons", "books"))
 TESTS = (
     *("test_decide", "test_decide_ends", "test_decide_facts", "test_decide_prices"),
-    *("test_decide_refunds", "test_decide_properties", "test_decide_replacement"),
+    *("test_decide_refunds", "test_decide_replacement", "test_decide_properties"),
 )
 CONFIG = f"""[mutmut]
 source_paths=giftgql
@@ -46,6 +46,12 @@ EQUIVALENT = {
     ("if hold.amount > 0:", "if hold.amount >= 0:"): NO_ZERO,
     ("if hold.amount < 0:", "if hold.amount <= 0:"): NO_ZERO,
     ("if hold.amount < 0:", "if hold.amount < 1:"): NO_ZERO,
+    **{
+        (f"if there is not funds and signed {sign} 0:", f"if there is not funds and {changed}:"): (
+            NO_ZERO
+        )
+        for sign, changed in (("<", "signed <= 0"), ("<", "signed < 1"), (">", "signed >= 0"))
+    },
     (
         "return why_not_add(books, funds, size) if signed > 0 "
         "else why_not_take(books.now, funds, size)",

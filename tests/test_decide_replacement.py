@@ -178,6 +178,8 @@ def test_nothing_is_added_to_or_taken_from_what_was_replaced(
 def test_what_was_replaced_can_pay_for_nothing() -> None:
     assert why_not_use(NOW, funds(**GONE), 1) is REPLACED
     assert why_not_use(NOW, funds(), 1) is None
+    assert why_not_use(NOW, funds(valid_until=NOW), 1) is ErrorCode.CARD_EXPIRED
+    assert why_not_use(NOW, funds(valid_from=NOW + TICK), 1) is ErrorCode.CARD_NOT_YET_VALID
 
 
 def test_what_was_replaced_is_neither_swept_nor_extended_and_can_be_closed() -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from giftgql.outbox.models import OutboxState
 from giftgql.store import Store
-from tests import heirs
 from tests.client import Client
 from tests.conftest import SetClock
 from tests.factories import code_of, done, edit, funded, member, money, movements, stand, trans
@@ -269,45 +268,3 @@ async def test_an_owner_is_told_what_was_paid_with_the_card_and_the_payer_is_not
         "last_four": code_of(card)[-4:],
     }
     assert str(mail.order_id) == order["id"]
-
-
-async def test_an_order_replaces_a_card_as_a_till_does_and_its_refund_follows(
-    admin: Client, store: Store, tables: Tables
-) -> None:
-    heirs.replace_on_use(store)
-    card, nobodys = await heirs.owned(admin), await funded(admin, "50.00")
-    lines, cards_ = [goods("80.00")], [*paying(card, amount="60.00"), *paying(nobodys)]
-    customer = {"email": "payer@example.org"}
-    order = await placed(admin, *lines, giftcards=cards_, customer=customer, refNo="S-5")
-    assert order["status"] == "PAID"
-    shown = await heirs.card(admin, card["id"])
-    heir = shown["replacedBy"]
-    assert (shown["balance"], heir["balance"]) == ("0.00", "40.00")
-    assert (await money(admin, nobodys["id"]))["balance"] == "30.00"
-    [mail] = await mails(tables)
-    assert (mail.topic, mail.address, str(mail.card_id)) == (
-        *("REPLACEMENT", "ada@example.org"),
-        heir["id"],
-    )
-    assert (mail.facts["paid"], mail.facts["left"], mail.facts["order_no"]) == (6_000, 4_000, "S-5")
-    again = await place(admin, goods("1.00"), giftcards=paying(card))
-    assert again.code == "CARD_REPLACED"
-    back = done(await refund(admin, order, amount="70.00"))
-    assert [each["refunded"] for each in back["payments"]] == ["60.00", "10.00"]
-    balances = [(await money(admin, each))["balance"] for each in (card["id"], heir["id"])]
-    assert balances == ["0.00", "100.00"]
-    assert await tables.findings() == []
-
-
-async def test_a_bought_card_keeps_the_strategy_it_was_ordered_with(
-    admin: Client, store: Store, tables: Tables
-) -> None:
-    made = await product(admin, strategy="REPLACEMENT")
-    line = gift(made, recipient={"email": "bo@example.org"})
-    order = await placed(admin, line, payments=[cash("50.00")])
-    [card_id] = bought(order)
-    assert (await heirs.card(admin, card_id))["strategy"] == "REPLACEMENT"
-    held = await trans(admin, giftcardId=card_id, transType="USE", amount="-1", authorizeOnly=True)
-    more = await trans(admin, giftcardId=card_id, transType="USE", amount="-1.00")
-    assert (done(held)["status"], more.code) == ("AUTHORIZED", "CONFLICT")
-    assert await tables.findings() == []

@@ -1,4 +1,4 @@
-"""Which cards are replaced on use, what the new ones are like, and who is not touched by it."""
+"""Which cards are replaced on use, and what their successors are like."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,20 +7,13 @@ import pytest
 
 from giftgql.ledger import service as ledger
 from giftgql.store import Reading, Store
-from tests import heirs, mailing
+from tests import heirs, importing, mailing, webhooking
 from tests.client import Client
 from tests.conftest import SetClock
-from tests.factories import (
-    code_of,
-    done,
-    find,
-    member,
-    spend,
-)
+from tests.factories import code_of, done, find, member, spend
 from tests.heirs import are_clean, card, heir, mails, use
 from tests.stock import generated, issue, pool, product, publish, stocked
 
-KEY = {"idempotencyKey": "once"}
 REPLACEMENT = {"strategy": "REPLACEMENT"}
 Card = dict[str, Any]
 
@@ -84,6 +77,26 @@ async def test_a_pools_card_is_sold_with_its_products_strategy_and_leaves_the_po
     await are_clean(store)
 
 
+async def test_imported_cards_have_the_strategy_of_their_pools_product(
+    admin: Client, store: Store
+) -> None:
+    made = await pool(admin, systemName="boxes")
+    await pool(admin, systemName="others")
+    change = "mutation ($p: GiftcardProductEditInput!) { giftcardProductEdit(product: $p) { id } }"
+    given = {"id": made["productId"], "revision": 1, "strategy": "BALANCE"}
+    await admin.run(change, p=given)
+    await member(admin, "C1", email="ada@example.org")
+    rows = ["BOX1,boxes,CanBeUsed,C1", "OTH1,others,CanBeUsed,C1"]
+    done_ = await importing.imported(
+        store, "\n".join(["Number,PoolSystemName,Status,MemberId", *rows])
+    )
+    assert importing.counts(done_) == (2, 0, 0)
+    for code, is_replaced in (("BOX1", False), ("OTH1", True)):
+        trans = done(await use(admin, {"codes": [{"code": code}]}, "-20.00"))
+        assert (trans["replacedById"] is not None) == is_replaced
+    await are_clean(store)
+
+
 @pytest.mark.parametrize(
     ("form", "is_kept"), [("GIFT-################", True), ("GIFT-########", False)]
 )
@@ -107,6 +120,30 @@ async def test_the_new_code_has_the_campaigns_pattern_where_that_is_long_enough(
     )
     assert (await use(admin, new, "-10.00")).code == "REDEMPTION_LIMIT_REACHED"
     await are_clean(store)
+
+
+async def test_webhooks_tell_of_the_new_card_and_not_that_the_old_one_was_used_up(
+    admin: Client, store: Store
+) -> None:
+    webhooking.allow_private(store)
+    async with webhooking.receiver() as hooks:
+        await webhooking.endpoint(admin, hooks)
+        made = await heirs.owned(admin)
+        await webhooking.run(store)
+        hooks.take()
+        trans = done(await use(admin, made, "-60.00"))
+        await webhooking.run(store)
+        calls = hooks.take()
+    told = {
+        card_id: [call.event["type"] for call in calls if call.data["giftcardId"] == card_id]
+        for card_id in (made["id"], trans["replacedById"])
+    }
+    assert told == {
+        made["id"]: ["giftcard.transaction"] * 2,
+        trans["replacedById"]: ["giftcard.created", "giftcard.activated", "giftcard.transaction"],
+    }
+    new = await mailing.code_of(store, trans["replacedById"])
+    assert not any(new in str(call.body) for call in calls)
 
 
 async def test_a_card_of_the_other_strategy_is_used_as_ever(admin: Client, store: Store) -> None:

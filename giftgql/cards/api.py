@@ -41,7 +41,8 @@ class CardQuery:
         requires=(Permission.FIND_GIFT_CARD_BY_CODE, Permission.LIST_GIFT_CARDS),
         description="Gift cards. By `code`: needs `FindGiftCardByCode` and the `Use…` permission "
         "of the code's type; without `codeType` a code that exists in two types gives both cards; "
-        "ended codes and masked values find nothing. Without `code` a list: needs "
+        "ended codes and masked values find nothing, but a code finds its card that ended when "
+        "that was replaced. Without `code` a list: needs "
         "`ListGiftCards`. What finds nothing gives empty `results`.",
     )
     async def giftcard(

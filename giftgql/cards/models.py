@@ -15,7 +15,10 @@ class CardStatus(Described):
     BLOCKED = "BLOCKED", "Nothing can be taken or added until it is unblocked."
     EXPIRED = "EXPIRED", "The last day of its funds has passed."
     NOT_ACTIVATED = "NOT_ACTIVATED", "Has never had funds."
-    REDEEMED = "REDEEMED", "All its funds have been spent; a top-up activates it again."
+    REDEEMED = (
+        "REDEEMED",
+        "All its funds have been spent; a top-up activates it again, unless it was replaced.",
+    )
     ACTIVATED = "ACTIVATED", "Has funds."
 
 

@@ -64,7 +64,8 @@ class MovementMutation:
         requires=MOVES,
         description="Move money on a card, or authorise it. Needs the permission of its type, and "
         "the `Use…` permission of the code's type, or `ListGiftCards` with `giftcardId`. What the "
-        "rules of money decline is recorded and keeps its answer under its key.",
+        "rules of money decline is recorded and keeps its answer under its key. A use of a card "
+        "whose strategy is `REPLACEMENT` ends its codes: what is left goes to a new card.",
     )
     async def giftcard_trans_add(
         self,
@@ -106,7 +107,8 @@ class MovementMutation:
         description="Undo a completed transaction, all or a part, any number of times up to what "
         "it moved: else `REFUND_EXCEEDS_CAPTURED`. For the client that made it, or one with "
         "`ListGiftCardTrans`. Not to a blocked, disabled or expired card; of an `ADD` only while "
-        "its money is available. The answer is a transaction of its own.",
+        "its money is available. Where the card was replaced the money goes on to the last one "
+        "that took its place, or comes from there. The answer is a transaction of its own.",
     )
     async def giftcard_trans_refund(
         self,
@@ -185,7 +187,8 @@ class MovementQuery:
         requires=Permission.CHECK_GIFT_CARD_BALANCE,
         description="What a card's holder may know. Needs the PIN where the code has one, and "
         "online for every printed code. Wrong tries are counted; an unknown code, a code without "
-        "PIN, and a wrong, missing or locked secret are all `SECRET_INVALID`.",
+        "PIN, and a wrong, missing or locked secret are all `SECRET_INVALID`. `CARD_REPLACED` for "
+        "the code that a card had to the end.",
     )
     async def giftcard_balance(
         self,

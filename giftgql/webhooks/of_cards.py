@@ -64,7 +64,9 @@ async def _numbered(
     found, new, known = list[Happening](), list[tuple[Any, ...]](), list[tuple[Any, ...]]()
     for card_id, view in views.items():
         now = CardState.of(view, before[card_id])
-        news = events.card_news(before[card_id], now, is_empty=view.account.posted == 0)
+        # What a use left is on the card that has replaced this one.
+        is_empty = view.account.posted == 0 and view.account.replaced_by is None
+        news = events.card_news(before[card_id], now, is_empty=is_empty)
         numbers = [view.account.changed_in or 0, *(each.number for each in moved[card_id])]
         first = [events.of_card(view, e, min(numbers), codes[card_id]) for e in news if e in FIRST]
         last = [
