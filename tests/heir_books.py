@@ -4,21 +4,13 @@ Card 1 was replaced by card 2, card 2 by card 3; card 4 keeps its code, as nobod
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from tests.damages import Damage
 
 TRANSFERS = "SELECT id FROM movement WHERE type = 'TRANSFER' AND account_id = 1 AND amount < 0"
 FIRST = f"({TRANSFERS} ORDER BY id LIMIT 1)"
 USE = "(SELECT id FROM movement WHERE type = 'USE' AND account_id = %d)"
 LATER = "'2039-01-01 00:00:00.000000'"
-
-
-class Damage(NamedTuple):
-    """A rule, the row that is to be named if that is known, how it is damaged and put right."""
-
-    rule: str
-    row: object
-    done: str
-    undone: str
 
 
 def damages() -> Iterator[Damage]:

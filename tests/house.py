@@ -79,6 +79,7 @@ NOUNS = {
     ("exports", "pages"): 1,
     ("reports", "rules"): 1,
     ("reports", "movement_checks"): 2,
+    ("reports", "order_checks"): 2,
     ("reports", "checks"): 3,
 }
 """Modules beside the four, with their layer."""

@@ -2,12 +2,11 @@
 theirs has been seen to fail."""
 
 from giftgql.store import Store
-from tests import heirs
+from tests import heir_books, heirs
 from tests.client import Client
 from tests.conftest import SetClock
+from tests.damages import are_named
 from tests.factories import done, funded, hold, movements, refund, undo
-from tests.heir_books import DAMAGES
-from tests.test_verify import damage, findings
 
 
 async def replaced_cards(admin: Client, store: Store, clock: SetClock) -> None:
@@ -31,13 +30,4 @@ async def test_each_row_of_a_replaced_card_that_is_wrong_is_named(
     admin: Client, store: Store, clock: SetClock
 ) -> None:
     await replaced_cards(admin, store, clock)
-    assert await findings(store) == []
-    for rule, row, how, back in DAMAGES:
-        await damage(store, how)
-        found = {(each.rule.name, each.row_id) for each in await findings(store)}
-        if row is None:
-            assert rule in {name for name, _ in found}, (how, found)
-        else:
-            assert (rule, str(row)) in found, (how, found)
-        await damage(store, back)
-        assert await findings(store) == [], back
+    await are_named(store, heir_books.DAMAGES)

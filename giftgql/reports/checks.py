@@ -1,10 +1,12 @@
 """The invariants of the books, each a statement that finds the rows against it.
 
 A statement gives `row_id`, `expected` and `found`, runs on both databases, and trusts nothing that
-it can recompute. Here stand those of cards and accounts; the others in `movement_checks`.
+it can recompute. Here stand those of cards and accounts; the others in `movement_checks` and
+`order_checks`.
 """
 
 from giftgql.reports.movement_checks import HOLD_ENDS, MOVEMENTS, POSTINGS, REQUESTS
+from giftgql.reports.order_checks import ORDERS
 from giftgql.reports.rules import HEIRS, MOVED, OPEN_HOLDS, ROOT, UNDOING, Rule
 
 CARDS = (
@@ -332,4 +334,7 @@ SUCCESSIONS = (
     ),
 )
 
-RULES = (*CARDS, *ACCOUNTS, *SUCCESSIONS, *POSTINGS, *MOVEMENTS, *HOLD_ENDS, *REQUESTS)
+RULES = (
+    *(*CARDS, *ACCOUNTS, *SUCCESSIONS),
+    *(*POSTINGS, *MOVEMENTS, *HOLD_ENDS, *REQUESTS, *ORDERS),
+)
