@@ -19,7 +19,7 @@ from giftgql import work
 from giftgql.permissions import Permission
 from giftgql.reports import service as reports
 from giftgql.store import Store
-from tests import factories, ordering, stock
+from tests import factories, heirs, ordering, stock
 from tests.client import Answer, Client, Server
 from tests.factories import done
 from tests.ordering import bought, cash, goods
@@ -42,11 +42,19 @@ def minor(text: str) -> int:
 
 @dataclass
 class Wallet:
-    """A card that pays, and what was added to it and taken from it outside of orders."""
+    """A card that pays, and what was added to it and taken from it outside of orders. One that is
+    replaced on use, once it has an owner, becomes the card that took its place."""
 
     made: dict[str, Any]
+    is_replaced: bool = False
     outside: int = FIRST
+    held: int = 0
     is_blocked: bool = False
+    before: list[str] = field(default_factory=list)
+
+    @property
+    def card_ids(self) -> list[str]:
+        return [*self.before, self.made["id"]]
 
 
 @dataclass
@@ -83,15 +91,22 @@ class OrderMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.now, number = START, next(_numbers)
         self.store.clock = lambda: self.now
-        self.wallets = [Wallet(self.wait(self._wallet())) for _ in range(3)]
+        self.wallets = self.wait(self._wallets())
         boxes = {"name": f"Boxes {number}", "systemName": f"boxes-{number}"}
         self.pool = self.wait(stock.pool(self.client, **boxes))
         self.wait(stock.stocked(self.store, self.pool, BOXES, begin=f"B{number}X"))
         self.product = self.wait(stock.product(self.client))
         self.placed: list[Placed] = []
 
-    async def _wallet(self) -> dict[str, Any]:
-        return await factories.funded(self.client, money(FIRST))
+    async def _wallets(self) -> list[Wallet]:
+        """One card that keeps its code; one that has it replaced; one that is nobody's, so that it
+        keeps it."""
+        value = {"price": money(FIRST), "value": money(FIRST)}
+        sold_as = await stock.product(self.client, strategy="REPLACEMENT", presets=[value])
+        owner = await factories.member(self.client, email="ada@example.org")
+        made = [done(await stock.issue(self.client, sold_as, memberId=o)) for o in (owner, None)]
+        plain = await factories.funded(self.client, money(FIRST))
+        return [Wallet(plain), *(Wallet(each, is_replaced=True) for each in made)]
 
     # What may happen
 
@@ -195,6 +210,8 @@ class OrderMachine(RuleBasedStateMachine):
             assert answer.code == "CARD_BLOCKED"
         elif answer.code is None:
             wallet.outside += signed
+        elif is_taking and wallet.is_replaced and wallet.held:
+            assert answer.code in ("CONFLICT", "INSUFFICIENT_FUNDS")
         else:
             assert answer.code == "INSUFFICIENT_FUNDS"
             assert is_taking
@@ -267,17 +284,28 @@ class OrderMachine(RuleBasedStateMachine):
 
     def _cards_have_what_is_left(self) -> None:
         for wallet in self.wallets:
+            if wallet.is_replaced:
+                self.wait(self._follow(wallet))
             shown = self.wait(factories.money(self.client, wallet.made["id"]))
             spent = held = 0
             for placed in self.placed:
                 for payment in placed.order["payments"]:
-                    if payment["giftcardId"] != wallet.made["id"]:
+                    if payment["giftcardId"] not in wallet.card_ids:
                         continue
                     if payment["status"] == "PAID":
                         spent += minor(payment["amount"]) - minor(payment["refunded"])
                     held += minor(payment["amount"]) if payment["status"] == "HELD" else 0
+            wallet.held = held
             assert shown["held"] == money(held)
             assert shown["balance"] == money(wallet.outside - spent - held)
+
+    async def _follow(self, wallet: Wallet) -> None:
+        """Whatever is left of a card that was replaced is on its successor."""
+        while (new := (await heirs.card(self.client, wallet.made["id"]))["replacedBy"]) is not None:
+            old = await factories.money(self.client, wallet.made["id"])
+            assert old["balance"] == old["held"] == "0.00"
+            wallet.before.append(wallet.made["id"])
+            wallet.made = await heirs.heir(self.store, {"replacedById": new["id"]})
 
     async def _findings(self) -> list[Any]:
         async with self.store.snapshot() as reading:
