@@ -317,14 +317,16 @@ async def test_the_history_of_a_card_names_its_orders_and_customers(admin: Clien
     owner = await member(admin, email="c@example.org")
     card = await funded(admin, "50.00")
     order = await placed(admin, goods("20.00"), giftcards=paying(card), memberId=owner)
+    done(await refund(admin, order, amount="5.00"))
     answer = await admin.run(
-        """query ($id: ID!) { giftcardTrans(giftcardId: $id, transType: USE) { results {
+        """query ($id: ID!) { giftcardTrans(giftcardId: $id) { results {
             amount balance createdAt order { id status member { id } payments { maskedCode }
                 paidByGiftcards paidOtherwise } } } }""",
         id=card["id"],
     )
-    [use] = answer["giftcardTrans"]["results"]
+    bought, use, back = answer["giftcardTrans"]["results"]
     assert (use["amount"], use["balance"]) == ("-20.00", "30.00")
+    assert (bought["order"], back["amount"], back["order"]) == (None, "5.00", use["order"])
     assert use["order"]["id"] == order["id"]
     assert use["order"]["member"] == {"id": owner}
     code = card["codes"][0]["code"]

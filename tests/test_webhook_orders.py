@@ -35,6 +35,8 @@ def require_told(calls: list[Call], bought: dict[str, Any]) -> None:
     require_numbered([call for call in calls if "sequence" in call.data])
     paid = next(call.data for call in calls if call.data.get("orderId") == bought["id"])
     assert (paid["transType"], paid["status"]) == ("USE", "AUTHORIZED")
+    given = [call.data for call in calls if call.data.get("transType") == "REFUND"]
+    assert [each["orderId"] for each in given] == [bought["id"]] * 2
     order = next(call.data for call in calls if call.type == "order.paid")
     names = ("grandTotal", "paidByGiftcards", "paidOtherwise", "refNo", "sourceId", "giftcardIds")
     assert [order[name] for name in names] == ["60.00", "60.00", "0.00", "R-17", "Till 7", []]

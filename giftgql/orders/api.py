@@ -143,12 +143,13 @@ class OrderQuery:
 
 @extend(
     GiftCardTrans,
-    description="The order that it was made for. Null without `ViewOrders`.",
+    description="The order that it was made for, or that what it undoes was made for. Null without "
+    "`ViewOrders`.",
 )
 async def order(self: GiftCardTrans, info: Info) -> Order | None:
     if not info.context.caller.may(Permission.VIEW_ORDERS):
         return None
-    view = await info.context.load(orders_of_movements, int(self.id))
+    view = await info.context.load(orders_of_movements, int(self.related_id or self.id))
     return None if view is None else Order.of(view, info.context)
 
 

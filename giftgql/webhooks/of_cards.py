@@ -33,7 +33,8 @@ async def happenings(reading: Reading, span: Span) -> tuple[list[Happening], Tol
     views = await cards.by_ids(reading, sorted(card_ids))
     code_ids = {each.movement.code_id for each in recorded.values() if each.movement.code_id}
     codes = await mentions.codes_hidden(reading, list(code_ids))
-    of_order = await orders.of_movements(reading, list(recorded))
+    made_for = {each: found.movement.about_id or each for each, found in recorded.items()}
+    of_order = await orders.of_movements(reading, list(made_for.values()))
     moved: dict[int, list[Happening]] = defaultdict(list)
     for number, movement_id, is_end in made:
         found = recorded[movement_id]
@@ -44,7 +45,7 @@ async def happenings(reading: Reading, span: Span) -> tuple[list[Happening], Tol
             number,
             member_id=views[card_id].card.member_id,
             code=codes.get(code_id or 0),
-            order_id=of_order.get(movement_id),
+            order_id=of_order.get(made_for[movement_id]),
         )
         moved[card_id].append(happened)
     return await _numbered(reading, span, views, moved)
