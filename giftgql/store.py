@@ -38,6 +38,7 @@ from giftgql.settings import Settings
 from giftgql.succession.repository import SuccessionRepository
 from giftgql.together import Together
 from giftgql.tries.repository import TriesRepository
+from giftgql.turns import Turns
 from giftgql.vault import Vault
 from giftgql.webhooks.repository import WebhookRepository
 
@@ -226,6 +227,7 @@ class Store:
         self.settings = settings
         self.clock: Callable[[], datetime] | None = None
         self.poster: Poster | None = None
+        self.turns = Turns()
         self._together: dict[Any, Together[Any, Any]] = {}
 
     @property

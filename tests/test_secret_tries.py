@@ -202,7 +202,6 @@ async def test_wrong_pins_sent_at_once_are_counted_one_by_one(
     assert [code for code, _ in outcomes].count("SECRET_INVALID") == 3
 
 
-@pytest.mark.xfail(strict=True, reason="B15: right ones see each other's reservations as failures")
 async def test_right_pins_sent_at_once_are_all_right(
     admin: Client, shop: Client, made: dict[str, Any]
 ) -> None:

@@ -128,17 +128,32 @@ async def _with_secrets(
         missing = CvvRequired()
     if missing is not None and may_know:
         raise missing
+    presented = tried.comparable.encode()
     try:
-        async with store.write(caller) as tx:
-            reserved = await tries.reserve(tx, tried.comparable.encode())
+        async with store.turns.at((caller.name, presented)):
+            return await _tried(store, caller, wanted, found, presented, is_missing=bool(missing))
     except SecretLocked:
         if may_know:
             raise
         raise SecretInvalid from None
+
+
+async def _tried(
+    store: Store,
+    caller: Caller,
+    wanted: Wanted,
+    found: Presented | None,
+    presented: bytes,
+    *,
+    is_missing: bool,
+) -> Presented:
+    """Look at the secrets. A caller's tries of a code come one after the other here, so that right
+    ones do not see one another's reservations."""
+    async with store.write(caller) as tx:
+        reserved = await tries.reserve(tx, presented)
     is_right = await _is_right(store, wanted, found)  # also where one is missing: time tells
-    if missing is not None or not is_right:
+    if is_missing or found is None or not is_right:
         raise SecretInvalid
-    assert found is not None
     renewed = await _renewed(store, wanted, found)
     async with store.write(caller) as tx:
         await tries.give_back(tx, reserved)
