@@ -303,6 +303,14 @@ async def test_null_for_an_argument_that_needs_a_value_is_the_caller_s_fault(
     assert answer.errors[0]["message"] == "Argument 'first' does not fit type Int!."
 
 
+async def test_an_amount_that_is_no_string_is_told_how_it_is_written(admin: Client) -> None:
+    for amount in ("5", "-6.49"):
+        given = f'{{code: "C", transType: USE, amount: {amount}}}'
+        answer = await admin.run(f"mutation {{ giftcardTransAdd(trans: {given}) {{ id }} }}")
+        said = 'A value does not fit type Money, a string such as "-6.49".'
+        assert answer.errors[0]["message"] == said
+
+
 async def test_introspection_is_for_those_who_may(client_with: MakeClient) -> None:
     caller = await client_with(Permission.INTROSPECT_SCHEMA)
     assert (await caller.run("{ __schema { queryType { name } } }"))["__schema"]

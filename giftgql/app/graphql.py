@@ -228,4 +228,6 @@ def _without_values(message: str) -> str:
     names = after.groups() if after else before.group("named", "enum", "parsed", "scalar")
     fitting = next((f"type {name}" for name in names if name), "its type")
     said += f" does not fit {fitting}"
+    if fitting.rstrip("!") == "type Money":
+        said += ', a string such as "-6.49"'
     return f"{said}: {before['field']}." if before["field"] else f"{said}."

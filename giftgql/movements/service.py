@@ -36,7 +36,8 @@ PERMISSIONS = {
 _DECLINES = {
     ErrorCode.INVALID_AMOUNT: (
         "amount",
-        "The amount is zero, of the wrong sign, or beyond what the card or the authorisation takes",
+        "The amount is zero, of the wrong sign (USE takes a negative one, ADD a positive one), or "
+        "beyond what the card or the authorisation takes",
     ),
     ErrorCode.CODE_EXPIRED: ("code", "The code itself has expired"),
     ErrorCode.CARD_DISABLED: (None, "The card is disabled for good"),
