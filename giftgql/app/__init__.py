@@ -2,7 +2,7 @@
 
 `edge` surrounds every request, `callers` says who is calling, `graphql` is the API, `files` takes
 in and gives out CSV, `oauth` gives out access tokens, `health` answers the load balancer,
-`signing_in` lets staff in.
+`signing_in` lets staff in, `explorer` is their page.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from giftgql import log, schema, work
-from giftgql.app import files, health, oauth, signing_in
+from giftgql.app import explorer, files, health, oauth, signing_in
 from giftgql.app.callers import Callers
 from giftgql.app.edge import Edge
 from giftgql.app.graphql import GraphQLEndpoint
@@ -26,7 +26,7 @@ from giftgql.errors import ErrorCode
 from giftgql.settings import Settings, read_settings
 from giftgql.startup import open_store
 from giftgql.store import Store
-from giftgql.web import pages
+from giftgql.web import built, pages
 
 
 def create_app(settings: Settings | None = None, store: Store | None = None) -> Starlette:
@@ -65,6 +65,8 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
             Route("/sign-in", signing_in.show, methods=["GET"]),
             Route("/sign-in", signing_in.sign_in, methods=["POST"]),
             Route("/sign-out", signing_in.sign_out, methods=["POST"]),
+            Route("/explorer/schema.graphql", explorer.schema_text, methods=["GET"]),
+            Route("/built/{path:path}", built.file, methods=["GET"]),
             Route("/static/{name}", pages.static, methods=["GET"]),
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),

@@ -4,13 +4,13 @@ from typing import Any
 import orjson
 from graphql import GraphQLError, GraphQLSyntaxError
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
-from strawberry.http.ides import get_graphql_ide_html
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
+from giftgql.app import explorer
 from giftgql.app.responses import GRAPHQL_JSON, JSON, failure, json_response
 from giftgql.context import Context
 from giftgql.errors import ErrorCode, Refusal, Unauthenticated, Unavailable
@@ -55,7 +55,7 @@ class GraphQLEndpoint:
 
     async def _respond(self, request: Request) -> Response:
         if request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", ""):
-            return HTMLResponse(get_graphql_ide_html())
+            return await explorer.show(request)
         if request.method != "POST":
             return failure(
                 405,
