@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from giftgql.settings import Settings, SettingsError, SmtpServer, read_settings
+from giftgql.addresses import SmtpServer
+from giftgql.settings import Settings, SettingsError, read_settings
 
 PASSWORD = "correct-horse"
 
