@@ -36,6 +36,10 @@ Roles = Annotated[list[str] | None, typer.Option(help="A role; may be repeated."
 Permissions = Annotated[
     list[str] | None, typer.Option(help="A single permission; may be repeated.")
 ]
+OnlyTrusted = Annotated[
+    bool,
+    typer.Option("--trusted-documents-only", help="It may run no documents but trusted ones."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
 
@@ -101,6 +105,7 @@ def client_add(
     role: Roles = None,
     permission: Permissions = None,
     channel: Annotated[str, typer.Option(help="IN_STORE or ONLINE.")] = "ONLINE",
+    only_trusted: OnlyTrusted = False,
     as_json: AsJson = False,
 ) -> None:
     """Add a client and print its client_id and client_secret, once."""
@@ -114,7 +119,12 @@ def client_add(
     async def add(store: "Store") -> service.Credential:
         async with store.write() as tx:
             return await service.add(
-                tx, name, roles=role or (), permissions=permission or (), channel=known[channel]
+                tx,
+                name,
+                roles=role or (),
+                permissions=permission or (),
+                channel=known[channel],
+                only_trusted=only_trusted,
             )
 
     _print_credential(with_store(add), as_json)
@@ -133,6 +143,7 @@ def client_list(as_json: AsJson = False) -> None:
                     "channel": each.channel.value,
                     "roles": each.roles,
                     "permissions": each.permissions,
+                    "trusted_documents_only": each.only_trusted,
                     "disabled": each.disabled_at is not None,
                 }
                 for each in await reading.clients.page()
@@ -145,7 +156,8 @@ def client_list(as_json: AsJson = False) -> None:
     for each in clients:
         rights = ", ".join([*each["roles"], *each["permissions"]]) or "no rights"  # type: ignore[misc]
         state = "disabled" if each["disabled"] else each["channel"]
-        typer.echo(f"{each['client_id']}  {state:<8}  {each['name']}  ({rights})")
+        bound = ", trusted documents only" if each["trusted_documents_only"] else ""
+        typer.echo(f"{each['client_id']}  {state:<8}  {each['name']}  ({rights}{bound})")
 
 
 @client.command("rights")
@@ -163,6 +175,24 @@ def client_rights(
 
     with_store(set_rights)
     typer.echo(f"{client_id} has new rights.")
+
+
+@client.command("documents")
+def client_documents(
+    client_id: Annotated[str, typer.Argument(help="The client's id.")],
+    only_trusted: Annotated[
+        bool, typer.Option("--trusted-only/--any", help="Which documents the client may run.")
+    ],
+) -> None:
+    """Let a client run trusted documents only, or any; a running server follows in seconds."""
+    from giftgql.clients import service
+
+    async def bind(store: "Store") -> None:
+        async with store.write() as tx:
+            await service.bind(tx, client_id, only_trusted=only_trusted)
+
+    with_store(bind)
+    typer.echo(f"{client_id} may run {'trusted' if only_trusted else 'all'} documents.")
 
 
 @client.command("disable")

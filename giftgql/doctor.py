@@ -6,6 +6,7 @@ import stat
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from giftgql import trusted
 from giftgql.database import Database
 from giftgql.errors import Refusal
 from giftgql.installation.repository import InstallationRepository
@@ -36,6 +37,7 @@ async def examine() -> list[Finding]:
     findings.append(_data_folder(settings))
     findings += [finding async for finding in _database(settings)]
     findings.append(await _mails(settings))
+    findings.append(_trusted_documents(settings))
     return findings
 
 
@@ -143,3 +145,21 @@ async def _mails(settings: Settings) -> Finding:
         says = f"{where} does not take mails: {reason.why}. Check GIFTGQL_SMTP_URL."
         return Finding("mail", False, says)
     return Finding("mail", True, f"sent by {where}, from {settings.mail_from}.")
+
+
+def _trusted_documents(settings: Settings) -> Finding:
+    """Whether they can be read, and each fits the schema and the limits of this version."""
+    what = "trusted documents"
+    if settings.trusted_documents is None:
+        return Finding(what, True, "none are set.")
+    from giftgql.schema import fits  # it takes a second, which nobody else need wait
+
+    try:
+        found = trusted.documents(settings)
+    except trusted.TrustedDocumentsError as error:
+        return Finding(what, False, f"{error} Check GIFTGQL_TRUSTED_DOCUMENTS.")
+    if unfit := [digest for digest, text in found.items() if not fits(text, settings)]:
+        these = ", ".join(each[:12] for each in sorted(unfit)[:5])
+        says = f"{len(unfit)} of {len(found)} cannot be run any more, the first being {these}."
+        return Finding(what, False, says)
+    return Finding(what, True, f"{len(found)} in {settings.trusted_documents}.")

@@ -104,6 +104,18 @@ class ErrorCode(Described):
         "The document or its variables do not fit the schema.",
     )
     OPERATION_TOO_COMPLEX = "OPERATION_TOO_COMPLEX", "The document exceeds a limit on its size."
+    PERSISTED_QUERY_NOT_FOUND = (
+        "PERSISTED_QUERY_NOT_FOUND",
+        "The server knows no document of this hash; send its text as well.",
+    )
+    PERSISTED_QUERY_MISMATCH = (
+        "PERSISTED_QUERY_MISMATCH",
+        "The hash is not the SHA-256 of the document.",
+    )
+    DOCUMENT_NOT_TRUSTED = (
+        "DOCUMENT_NOT_TRUSTED",
+        "The client may run only documents that the operator gave to the server.",
+    )
     BAD_REQUEST = "BAD_REQUEST", "The HTTP request is malformed."
 
 
@@ -367,20 +379,6 @@ class InvalidRange(Refusal):
     def __init__(self, field: str) -> None:
         super().__init__(f"{field}.minimum must be below {field}.maximum.")
         self.field = field
-
-
-class PoolFrozen(Refusal):
-    code, field = ErrorCode.POOL_FROZEN, "id"
-
-    def __init__(self) -> None:
-        super().__init__("The pool holds cards: of it only the name can be changed.")
-
-
-class PoolNotEmpty(Refusal):
-    code, field = ErrorCode.POOL_NOT_EMPTY, "id"
-
-    def __init__(self, cards: int) -> None:
-        super().__init__("The pool holds cards; only an empty one can be removed.", cards=cards)
 
 
 class PoolExhausted(Refusal):

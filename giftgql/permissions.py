@@ -185,12 +185,14 @@ class CallerKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who is calling, and what they may do. `id` is the client's, the member's or the staff
-    member's public id."""
+    member's public id. Who is `only_trusted` may run documents that the operator gave to the
+    server, and no others."""
 
     kind: CallerKind
     id: str
     permissions: frozenset[Permission] = field(default=frozenset(), repr=False)
     channel: Channel = Channel.ONLINE
+    only_trusted: bool = False
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from strawberry.types.base import get_object_definition
 from giftgql.campaigns.api import CampaignMutation, CampaignQuery
 from giftgql.cards.api import CardMutation, CardQuery
 from giftgql.documents import Documents, ReadDocument
-from giftgql.errors import ErrorCode, Refusal
+from giftgql.errors import ErrorCode, OperationTooComplex, Refusal
 from giftgql.fields import Requires
 from giftgql.imports.api import ImportQuery
 from giftgql.issuing.api import IssuingMutation
@@ -24,6 +24,7 @@ from giftgql.outbox.api import OutboxMutation, OutboxQuery
 from giftgql.pools.api import PoolMutation, PoolQuery
 from giftgql.products.api import ProductMutation, ProductQuery
 from giftgql.reports.api import ReportQuery
+from giftgql.settings import Settings
 from giftgql.staff.api import StaffQuery
 from giftgql.standing.api import StandingMutation
 from giftgql.values import SCALARS
@@ -74,6 +75,15 @@ def is_of_the_document(error: GraphQLError) -> bool:
         return bool(error.nodes) or isinstance(error.original_error, GraphQLError | None)
     is_graphql = isinstance(error.original_error, GraphQLError | None)
     return is_graphql and error.message.startswith("Argument '")
+
+
+def fits(text: str, settings: Settings) -> bool:
+    """Whether a document would be run: it is GraphQL, within the limits, and fits the schema."""
+    try:
+        found = Documents.read(text, build()._schema, settings.document_limits)
+    except (GraphQLError, OperationTooComplex):
+        return False
+    return not found.errors
 
 
 @cache

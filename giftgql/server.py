@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from giftgql import __version__, log, work
+from giftgql import __version__, log, trusted, work
 from giftgql.app import create_app
 from giftgql.clients import service as clients
 from giftgql.permissions import Channel, Permission
@@ -40,6 +40,7 @@ async def prepare(settings: Settings, host: str) -> bool:
     Says whether there is such a client and its credential works.
     """
     log.configure(settings, plain=True)
+    trusted.documents(settings)  # what is wrong with them is said before anything is served
     store = await open_store(settings, serving=True)
     try:
         if settings.production or not is_loopback(host):

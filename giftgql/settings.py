@@ -164,6 +164,16 @@ class Settings(BaseSettings):
     mail_templates: Path | None = Field(
         None, description="Folder of templates that go before giftgql's own of the same name."
     )
+    trusted_documents: Path | None = Field(
+        None,
+        description="File or folder of documents that bound clients may run: a manifest of JSON, "
+        "`.graphql` files.",
+    )
+    allow_get: bool = Field(
+        False,
+        description="Answer queries by GET as well; codes then stand in addresses, which get "
+        "logged.",
+    )
     webhooks_allow_private: bool = Field(
         False, description="Let webhooks go to private and loopback addresses, over http as well."
     )

@@ -48,6 +48,7 @@ def run(work: Callable[[], Awaitable[Result]]) -> Result:
     from giftgql.database import AnotherServer
     from giftgql.errors import Refusal
     from giftgql.startup import DatabaseTooNew, DatabaseUnusable
+    from giftgql.trusted import TrustedDocumentsError
     from giftgql.vault import KeyringError
 
     async def whole() -> Result:
@@ -55,7 +56,9 @@ def run(work: Callable[[], Awaitable[Result]]) -> Result:
 
     try:
         return asyncio.run(whole())
-    except (AnotherServer, DatabaseTooNew, DatabaseUnusable, KeyringError, Refusal) as error:
+    except (AnotherServer, DatabaseTooNew, DatabaseUnusable) as error:
+        fail(str(error))
+    except (KeyringError, Refusal, TrustedDocumentsError) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.strerror or error} ({error.filename})" if error.filename else str(error))

@@ -30,6 +30,7 @@ async def client(
     permissions: Iterable[Permission] = (),
     roles: Iterable[str] = (),
     channel: Channel = Channel.IN_STORE,
+    only_trusted: bool = False,
 ) -> Credential:
     async with store.write() as tx:
         return await clients.add(
@@ -38,6 +39,7 @@ async def client(
             permissions=[permission.value for permission in permissions],
             roles=roles,
             channel=channel,
+            only_trusted=only_trusted,
         )
 
 

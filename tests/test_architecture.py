@@ -279,6 +279,7 @@ def test_nothing_committed_names_a_machine_or_a_registry() -> None:
     files = [ROOT / lock for lock in LOCKS]
     files += [*(ROOT / "scripts").iterdir(), *(ROOT / ".ci").iterdir()]
     files += [ROOT / "pyproject.toml", ROOT / ".env.example", *SOURCES]
+    files += (each for each in (ROOT / "tests" / "js").iterdir() if each.is_file())
     address = re.compile(r"https?://(?!127\.0\.0\.1|\{|localhost)|\bindex[-_]url\b")
     folder = re.compile(r"(?<![\w.}/)*'\"])/(?:work|root|home|tmp|usr/local|opt|mnt|Users)\b")
     for file in files:

@@ -300,7 +300,9 @@ def test_the_table_of_commands_is_the_command_lines() -> None:
     found = dict(commands(typer.main.get_command(cli.app)))
     assert rows.keys() == found.keys()
     for name, says in rows.items():
-        options = {option for each in found[name].params for option in each.opts}
+        options = {
+            option for each in found[name].params for option in (*each.opts, *each.secondary_opts)
+        }
         assert {each for each in ticked(says) if each.startswith("--")} <= options, name
 
 

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from giftgql import log, schema, work
+from giftgql import log, schema, trusted, work
 from giftgql.app import explorer, files, health, oauth, openid, signing_in
 from giftgql.app.callers import Callers
 from giftgql.app.edge import Edge
@@ -57,7 +57,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         lifespan=lifespan,
         routes=[
             Route("/", _home, methods=["GET"]),
-            Route("/graphql", GraphQLEndpoint(schema.build())),
+            Route("/graphql", GraphQLEndpoint(schema.build(), trusted.documents(settings))),
             Route("/imports/{kind}", files.import_file, methods=["POST"]),
             Route("/imports/{id}/failures.csv", files.failures, methods=["GET"]),
             Route("/exports/campaigns/{id}.csv", files.export_campaign, methods=["GET"]),

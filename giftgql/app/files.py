@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from giftgql.app.responses import failure, json_response
+from giftgql.app.responses import failure, json_response, refused
 from giftgql.cards.criteria import Criteria as CardCriteria
 from giftgql.cards.models import CardStatus
 from giftgql.errors import ErrorCode, InvalidInput, NotFound, Refusal
@@ -59,19 +59,9 @@ def for_callers(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             return await handler(request, caller)
         except Refusal as refusal:
             request.state.log["errors"] = [refusal.code.value]
-            return _refused(refusal)
+            return refused(refusal, _STATUS.get(refusal.code, 400))
 
     return identified
-
-
-def _refused(refusal: Refusal) -> Response:
-    status = _STATUS.get(refusal.code, 400)
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
-    if "retryAfter" in refusal.facts:
-        headers["Retry-After"] = str(refusal.facts["retryAfter"])
-    facts: dict[str, Any] = {**refusal.extensions}
-    del facts["code"]
-    return failure(status, refusal.code, str(refusal), headers=headers, **facts)
 
 
 # Imports

@@ -1,7 +1,7 @@
 import re
+from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from graphql import GraphQLError, GraphQLSyntaxError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,15 +10,22 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
-from giftgql.app import explorer
-from giftgql.app.responses import GRAPHQL_JSON, JSON, failure, json_response
+from giftgql.app import asked, explorer
+from giftgql.app.asked import Asked
+from giftgql.app.responses import GRAPHQL_JSON, JSON, failure, json_response, refused
 from giftgql.context import Context
-from giftgql.errors import ErrorCode, Refusal, Unauthenticated, Unavailable
+from giftgql.errors import ErrorCode, Refusal
+from giftgql.permissions import Caller
+from giftgql.persisted import PersistedDocuments
 from giftgql.schema import Schema, is_of_the_document
-from giftgql.web.bodies import BadBody, media_type_of, read_body
+from giftgql.web.bodies import BadBody
 
 MOST_ERRORS = 5
-_OPERATIONS = {OperationType.QUERY, OperationType.MUTATION}
+_OPERATIONS = {
+    "POST": {OperationType.QUERY, OperationType.MUTATION},
+    "GET": {OperationType.QUERY},
+}
+_STATUS = {ErrorCode.UNAUTHENTICATED: 401, ErrorCode.UNAVAILABLE: 503}
 _TOO_LARGE = re.compile(r"^Syntax Error: Document (?:contains more than|is nested too deeply)")
 _SAYS_A_VALUE = re.compile(
     r"cannot represent|\bfound\b|invalid (?:default )?value|does not exist in|encountered error",
@@ -38,15 +45,17 @@ _AFTER_THE_VALUE = re.compile(r"' does not exist in '(\w+)' enum\.(?: Did you me
 
 
 class GraphQLEndpoint:
-    """GraphQL over HTTP: POST with JSON. A browser's GET gets the explorer.
+    """GraphQL over HTTP: POST with JSON, and GET of queries where the settings say so. A browser's
+    GET gets the explorer.
 
     The caller is identified from the header before the body is read. A request that cannot be
     executed is answered with 400 under `application/graphql-response+json`, and with 200 under
     `application/json`, as the GraphQL over HTTP specification has it.
     """
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, trusted: Mapping[str, str]) -> None:
         self._schema = schema
+        self._documents = PersistedDocuments(trusted)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -56,64 +65,67 @@ class GraphQLEndpoint:
     async def _respond(self, request: Request) -> Response:
         if request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", ""):
             return await explorer.show(request)
-        if request.method != "POST":
-            return failure(
-                405,
-                ErrorCode.BAD_REQUEST,
-                "GraphQL is answered over POST.",
-                headers={"Allow": "POST"},
-            )
+        allowed = ["GET", "POST"] if request.state.settings.allow_get else ["POST"]
+        if request.method not in allowed:
+            return _not_allowed(f"GraphQL is answered over {' and '.join(allowed)}.", *allowed)
         media_type = acceptable(",".join(request.headers.getlist("accept")))
         if media_type is None:
             sentence = f"Accept must allow {GRAPHQL_JSON} or {JSON}."
             return failure(406, ErrorCode.BAD_REQUEST, sentence)
         try:
             caller = await request.app.state.callers.of(request)
-        except Unauthenticated as refusal:
-            headers = {"WWW-Authenticate": "Bearer"}
-            return failure(401, refusal.code, str(refusal), headers=headers, media_type=media_type)
-        except Unavailable as refusal:
-            wait = refusal.facts["retryAfter"]
-            return failure(
-                503,
-                refusal.code,
-                str(refusal),
-                headers={"Retry-After": str(wait)},
-                media_type=media_type,
-                retryAfter=wait,
+            request.state.log["caller"] = caller.name
+            wanted = (
+                await asked.by_post(request) if request.method == "POST" else asked.by_get(request)
             )
-        facts = request.state.log
-        facts["caller"] = caller.name
-        try:
-            query, variables, name = await _parameters(request)
+            return await self._answer(request, caller, wanted, media_type)
         except BadBody as bad:
             headers = {"Connection": "close"} if bad.status == 408 else {}  # do not wait for it
             return failure(bad.status, bad.code, str(bad), headers=headers, media_type=media_type)
-        store, request_id = request.app.state.store, facts["request_id"]
-        context = Context(caller, store, request_id, operation_name=name)
-        answer = await self._execute(context, query, variables)
-        facts["fields"] = context.fields
-        if "errors" in answer:
-            facts["errors"] = [error["extensions"]["code"] for error in answer["errors"]]
-        status = 400 if "data" not in answer and media_type == GRAPHQL_JSON else 200
-        return json_response(answer, status, media_type=media_type)
+        except Refusal as refusal:
+            request.state.log["errors"] = [refusal.code.value]
+            status = _STATUS.get(refusal.code, _status_of_none(media_type))
+            return refused(refusal, status, media_type=media_type)
 
-    async def _execute(
-        self, context: Context, query: str, variables: dict[str, Any] | None
-    ) -> dict[str, Any]:
+    async def _answer(
+        self, request: Request, caller: Caller, wanted: Asked, media_type: str
+    ) -> Response:
+        text = self._documents.text(caller, wanted.text, wanted.digest)
+        facts, store = request.state.log, request.app.state.store
+        context = Context(caller, store, facts["request_id"], operation_name=wanted.operation_name)
         try:
             result = await self._schema.execute(
-                query,
-                variable_values=variables,
+                text,
+                variable_values=wanted.variables,
                 context_value=context,
-                operation_name=context.operation_name,
-                allowed_operation_types=_OPERATIONS,
+                operation_name=wanted.operation_name,
+                allowed_operation_types=_OPERATIONS[request.method],
             )
         except CannotGetOperationTypeError:
             result = _refused("The document has no operation of this operationName.")
-        except InvalidOperationTypeError:
+        except InvalidOperationTypeError as error:
+            if error.operation_type is OperationType.MUTATION:
+                return _not_allowed("Mutations are answered over POST.", "POST")
             result = _refused("There are no subscriptions.")
-        return _answer(result, context)
+        facts["fields"] = context.fields
+        is_valid = bool(context.fields)
+        if is_valid and wanted.text is not None and wanted.digest is not None:
+            self._documents.remember(caller, wanted.text, wanted.digest)
+        answer = _answer(result, context)
+        if "errors" in answer:
+            facts["errors"] = [error["extensions"]["code"] for error in answer["errors"]]
+        status = 200 if "data" in answer else _status_of_none(media_type)
+        return json_response(answer, status, media_type=media_type)
+
+
+def _status_of_none(media_type: str) -> int:
+    """The status of an answer without data."""
+    return 400 if media_type == GRAPHQL_JSON else 200
+
+
+def _not_allowed(sentence: str, *allowed: str) -> Response:
+    headers = {"Allow": ", ".join(allowed)}
+    return failure(405, ErrorCode.BAD_REQUEST, sentence, headers=headers)
 
 
 def _refused(sentence: str) -> ExecutionResult:
@@ -145,28 +157,6 @@ def _quality(parameter: str) -> float:
         return float(parameter.removeprefix("q="))
     except ValueError:
         return 0.0
-
-
-async def _parameters(request: Request) -> tuple[str, dict[str, Any] | None, str | None]:
-    """The query, variables and operation name of a body that is as it should be."""
-    if media_type_of(request) != JSON:
-        raise BadBody(415, f"Content-Type must be {JSON}.")
-    body = await read_body(request, request.state.settings)
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise BadBody(400, "The request body is not valid JSON.") from None
-    if not isinstance(content, dict):
-        raise BadBody(400, "The request body must be a JSON object; there is no batching.")
-    query, name = content.get("query"), content.get("operationName")
-    variables, extensions = content.get("variables"), content.get("extensions")
-    if not isinstance(query, str) or not query.strip():
-        raise BadBody(400, "query must be a non-empty string.")
-    if not isinstance(name, str | None):
-        raise BadBody(400, "operationName must be a string or null.")
-    if not isinstance(variables, dict | None) or not isinstance(extensions, dict | None):
-        raise BadBody(400, "variables and extensions must be objects or null.")
-    return query, variables, name
 
 
 def _answer(result: ExecutionResult, context: Context) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """Cards and codes as the API shows them: types of its schema."""
 
+import asyncio
 from datetime import date, datetime
 
 import strawberry
 
+from giftgql import qr_codes
 from giftgql.cards.models import CardStatus, CodeEnding
 from giftgql.cards.views import CardView
 from giftgql.cards.visibility import SeenCode
@@ -18,6 +20,9 @@ from giftgql.values import JSONObject, register, silent
 
 register("How a code ended.")(CodeEnding)
 register("The state of a card; of several that hold, the first listed here is shown.")(CardStatus)
+
+QR_CODE_ROWS = 100
+"""What a QR code counts for: it takes as long as reading so many rows."""
 
 
 @strawberry.type(description="A code through which a card's balance is reached.")
@@ -36,6 +41,16 @@ class Code:
     created_at: datetime = strawberry.field(description="When it was added, UTC.")
     ended_at: datetime | None = strawberry.field(description="When it was ended, UTC.")
     ending: CodeEnding | None = strawberry.field(description="How it was ended.")
+
+    @resolved(
+        description="The code as a QR code, an SVG drawing without a size of its own. Null if "
+        "`isMasked` or ended. Counts as 100 rows of the request."
+    )
+    async def qr_code(self, info: Info) -> str | None:
+        if self.is_masked or self.ended_at is not None:
+            return None
+        info.context.ask_rows(QR_CODE_ROWS)
+        return await asyncio.to_thread(qr_codes.svg, self.code)
 
     @classmethod
     def of(cls, code: SeenCode) -> "Code":

@@ -6,4 +6,5 @@
   and a bearer token in itself. Two keys live at a time, so that they can be rotated.
 - Revoking a key ends the tokens that were got with it; disabling a client ends all, the member
   tokens it minted too.
+- A client may be bound to trusted documents; so are then the member tokens it minted.
 """

@@ -1,6 +1,6 @@
 from datetime import datetime
 
-from sqlalchemy import JSON
+from sqlalchemy import JSON, false
 from sqlmodel import Field, SQLModel
 
 from giftgql.columns import BigId, UtcDateTime, enum_type
@@ -8,7 +8,8 @@ from giftgql.permissions import Channel
 
 
 class Client(SQLModel, table=True):
-    """A system that calls the server. `public_id` is its client_id."""
+    """A system that calls the server. `public_id` is its client_id. `only_trusted` binds it, and
+    members with its tokens, to the trusted documents."""
 
     id: int | None = Field(default=None, primary_key=True, sa_type=BigId)
     public_id: str = Field(unique=True, max_length=20)
@@ -16,6 +17,7 @@ class Client(SQLModel, table=True):
     channel: Channel = Field(sa_type=enum_type(Channel))
     roles: list[str] = Field(sa_type=JSON)
     permissions: list[str] = Field(sa_type=JSON)
+    only_trusted: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     created_at: datetime = Field(sa_type=UtcDateTime)
     disabled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 

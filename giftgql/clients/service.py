@@ -35,6 +35,7 @@ async def add(
     roles: Iterable[str] = (),
     permissions: Iterable[str] = (),
     channel: Channel = Channel.ONLINE,
+    only_trusted: bool = False,
 ) -> Credential:
     """Add a client with one key. Refuses unknown roles and permissions by name."""
     roles, permissions = known_rights(roles, permissions)
@@ -44,6 +45,7 @@ async def add(
         channel=channel,
         roles=roles,
         permissions=permissions,
+        only_trusted=only_trusted,
         created_at=tx.now,
     )
     await tx.clients.add(client)
@@ -59,6 +61,14 @@ async def set_rights(
     if client is None:
         raise NotFound("clientId", "client")
     client.roles, client.permissions = known
+
+
+async def bind(tx: Transaction, client_id: str, *, only_trusted: bool) -> None:
+    """Let a client run trusted documents only, or any, with the member tokens it minted."""
+    client = await tx.clients.lock(client_id)
+    if client is None:
+        raise NotFound("clientId", "client")
+    client.only_trusted = only_trusted
 
 
 async def rotate(tx: Transaction, client_id: str) -> Credential:
@@ -130,4 +140,6 @@ async def _add_key(tx: Transaction, client: Client) -> Credential:
 
 def _caller(client: Client) -> Caller:
     permissions = rights(client.roles, client.permissions)
-    return Caller(CallerKind.CLIENT, client.public_id, permissions, client.channel)
+    return Caller(
+        CallerKind.CLIENT, client.public_id, permissions, client.channel, client.only_trusted
+    )

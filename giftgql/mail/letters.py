@@ -5,11 +5,10 @@ from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
-from io import BytesIO
 
 import idna
-import segno
 
+from giftgql import qr_codes
 from giftgql.addresses import Mailbox
 from giftgql.codes import CodeText
 from giftgql.jobs.service import NotDone
@@ -72,7 +71,7 @@ def compose(envelope: Envelope, rendered: Rendered, code: CodeText | None) -> Le
         html = list(message.iter_parts())[1]
         assert isinstance(html, EmailMessage)
         html.add_related(
-            qr(code),
+            qr_codes.png(code.clear),
             "image",
             "png",
             cid=f"<{envelope.id_of('qr.')}>",
@@ -83,13 +82,6 @@ def compose(envelope: Envelope, rendered: Rendered, code: CodeText | None) -> Le
     if _headers(content) != message.keys():
         raise NotDone("a header with a line end", is_final=True)
     return Letter(envelope.name, sender.addr_spec, recipient.addr_spec, content)
-
-
-def qr(code: CodeText) -> bytes:
-    """A code as a QR code, in a PNG that a phone reads off a screen: mail programs show no SVG."""
-    picture = BytesIO()
-    segno.make(code.clear, error="m", micro=False).save(picture, kind="png", scale=8, border=4)
-    return picture.getvalue()
 
 
 def _address(text: str, name: str | None) -> Address:

@@ -99,4 +99,5 @@ async def authenticate(reading: Reading, credential: str) -> tuple[Caller, datet
     token, client = found
     if token.expires_at <= reading.now or client.disabled_at:
         return None
-    return Caller(CallerKind.MEMBER, token.member_id), token.expires_at
+    caller = Caller(CallerKind.MEMBER, token.member_id, only_trusted=client.only_trusted)
+    return caller, token.expires_at

@@ -2,7 +2,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from giftgql.errors import Conflict, NotFound, PoolFrozen, PoolNotEmpty
+from giftgql.errors import Conflict, ErrorCode, NotFound, Refusal
 from giftgql.installation import service as installation
 from giftgql.paging import Page, cut, page_of
 from giftgql.pools.models import Pool
@@ -13,6 +13,20 @@ from giftgql.products.service import NewProduct, Preset, Range
 from giftgql.store import Reading, Transaction
 
 _IS_TAKEN = "A pool with this system name is there already."
+
+
+class PoolFrozen(Refusal):
+    code, field = ErrorCode.POOL_FROZEN, "id"
+
+    def __init__(self) -> None:
+        super().__init__("The pool holds cards: of it only the name can be changed.")
+
+
+class PoolNotEmpty(Refusal):
+    code, field = ErrorCode.POOL_NOT_EMPTY, "id"
+
+    def __init__(self, cards: int) -> None:
+        super().__init__("The pool holds cards; only an empty one can be removed.", cards=cards)
 
 
 @dataclass(frozen=True)
