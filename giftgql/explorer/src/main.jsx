@@ -39,7 +39,7 @@ const NO_ANSWER = {
 function begin() {
   try {
     const { tabs: kept, activeTabIndex } = JSON.parse(storage.getItem('graphiql:tabState'));
-    return kept[activeTabIndex];
+    return kept[activeTabIndex] ?? DEFAULT_TABS[0];
   } catch {
     return DEFAULT_TABS[0];
   }
