@@ -347,6 +347,11 @@ async def payable(reading: Reading, account_ids: Collection[int]) -> dict[int, P
     return payables
 
 
+async def refunded(reading: Reading, movement_ids: Collection[int]) -> dict[int, int]:
+    """What was given back of each of these movements, whoever did that."""
+    return {each.id: each.refunded for each in await reading.ledger.past(movement_ids)}
+
+
 @dataclass(frozen=True, slots=True)
 class HoldNow:
     """A hold as it stands: whether it is open, how much of it was captured, and why it cannot be
