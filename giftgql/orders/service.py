@@ -147,8 +147,8 @@ async def held(
         raise OrderNotFound
     (before,) = await views(tx, [order])
     if before.card_ids:
-        heirs = [await ledger.last_of(tx, card_id) for card_id in sorted(before.card_ids)]
-        await ledger.lock_all(tx, {*before.card_ids, *heirs})
+        heirs = await ledger.last_of(tx, before.card_ids)
+        await ledger.lock_all(tx, {*before.card_ids, *heirs.values()})
     done = await requests.claim(tx, request)
     locked = await tx.orders.lock(order_id)
     assert locked is not None

@@ -29,7 +29,6 @@ from giftgql.orders.pricing import Priced
 from giftgql.orders.quoting import Quoted
 from giftgql.orders.refusals import PresentedOtherwise
 from giftgql.orders.views import OrderView
-from giftgql.pools import service as pools
 from giftgql.products.service import Preset
 from giftgql.store import Transaction
 from giftgql.succession import service as succession
@@ -185,15 +184,14 @@ async def _sold(
     """The pool's card that was reserved, or another one where that was sold by a till or stopped
     meanwhile."""
     assert piece.card_id is not None
-    assert line.pool_id is not None
     card_id: int | None = piece.card_id
     if not await stock.can_be_sold(tx, piece.card_id):
         card_id = await stock.take_free(tx, pool_id=line.pool_id, value=line.value)
     if card_id is not None:
+        assert line.product_id is not None
         assert line.strategy is not None
-        pool = (await pools.by_ids(tx, [line.pool_id]))[line.pool_id]
         owned = {**facts, "member_id": line.member_id}
-        await issuing.hand_over(tx, pool, card_id, owned, line.strategy)
+        await issuing.hand_over(tx, line.product_id, card_id, owned, line.strategy)
     return card_id
 
 
@@ -267,6 +265,8 @@ async def give_back(
     """Give so much back of each payment: to cards at once, or to what took their place. Refuses
     `UNAVAILABLE`."""
     refunds, by_shop = list[Refund](), 0
+    by_card = [each.card_id for each in view.payments if each.card_id is not None]
+    heirs = await ledger.last_of(tx, by_card)
     for payment in view.payments:
         amount = by_payment.get(payment.id or 0, 0)
         if amount == 0:
@@ -276,26 +276,22 @@ async def give_back(
         if payment.card_id is None:
             by_shop += amount
         else:
-            refunds.append(await _refund(tx, view.order, payment, amount, reason))
+            heir = heirs[payment.card_id]
+            by = By(tx.caller.name, payment.code_id, reason=reason or f"order {view.order.id}")
+            refund = Refund(
+                account_id=payment.card_id,
+                movement_id=_hold(payment),
+                amount=amount,
+                by=by,
+                at_id=None if heir == payment.card_id else heir,
+            )
+            refunds.append(refund)
     declined, error = 0, None
     for each, result in zip(refunds, await _post(tx, refunds), strict=True):
         if result.outcome.error is not None:
             assert each.amount is not None
             declined, error = declined + each.amount, error or result.outcome.error
     return GivenBack(by_shop, declined, error)
-
-
-async def _refund(
-    tx: Transaction, order: Order, payment: OrderPayment, amount: int, reason: str | None
-) -> Refund:
-    heir = await ledger.last_of(tx, _card_id(payment))
-    return Refund(
-        account_id=_card_id(payment),
-        movement_id=_hold(payment),
-        amount=amount,
-        by=By(tx.caller.name, payment.code_id, reason=reason or f"order {order.id}"),
-        at_id=None if heir == payment.card_id else heir,
-    )
 
 
 async def _post(tx: Transaction, refunds: Sequence[Refund]) -> list[Result]:
