@@ -53,7 +53,7 @@ async def test_an_order_whose_time_is_up_while_it_is_placed_or_paid_is_not_paid_
     line = {"giftcard": {"poolId": boxes["id"]}, "quantity": 3}
     slow = await placed(admin, line, holdFor="PT1S")
     assert (slow["status"], len(bought(slow))) == ("PENDING", 3)
-    for seconds in (0.4, 0.45, 0.5, 0.55, 0.6):
+    for seconds in (0.45, 0.5):
         store.clock = clock
         card = await funded(admin, "50.00")
         order = await placed(admin, goods("80.00"), giftcards=paying(card), holdFor="PT3S")
