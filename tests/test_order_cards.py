@@ -223,6 +223,7 @@ async def test_what_can_no_longer_be_issued_is_to_be_given_back(
     clock.forward(days=2)
     paid = done(await pay(admin, order, "101.00"))
     assert (paid["status"], paid["refundDue"], bought(paid)) == ("PAID", "100.00", [])
+    assert paid["payments"][0]["refunded"] == "100.00"
     assert done(await refund(admin, paid))["refundDue"] == "101.00"
     assert await tables.findings() == []
 

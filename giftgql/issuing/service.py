@@ -103,7 +103,7 @@ async def issue(tx: Transaction, wanted: Issue) -> CardView:
     else:
         card_id = await taken(tx, pool, terms.value)
         facts |= {"member_id": wanted.member_id}
-        await hand_over(tx, pool, card_id, facts, product.product.strategy)
+        await hand_over(tx, wanted.product_id, card_id, facts, product.product.strategy)
     price = 0 if wanted.is_complimentary else terms.price
     by = By(tx.caller.name, source_id=wanted.source_id, ref_no=wanted.ref_no)
     await fund(tx, card_id, Preset(price, terms.value), by)
@@ -181,15 +181,15 @@ async def taken(tx: Transaction, pool: Pool, value: int) -> int:
 
 async def hand_over(
     tx: Transaction,
-    pool: Pool,
+    product_id: int,
     card_id: int,
     facts: Mapping[str, Any],
     strategy: RedemptionStrategy,
 ) -> None:
-    """Give a pool's card that was taken to whom `facts` name, with the strategy that it is sold
-    with. What they do not say of the sale leaves what is known of the card."""
+    """Give a pool's card that was taken to whom `facts` name, with the product and the strategy
+    that it is sold with. What they do not say of the sale leaves what is known of the card."""
     said = {name: fact for name, fact in facts.items() if fact is not None}
-    said |= {"product_id": pool.product_id}
+    said |= {"product_id": product_id}
     await stock.hand_over(tx, card_id, said, strategy=strategy)
 
 

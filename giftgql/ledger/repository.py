@@ -151,15 +151,17 @@ class LedgerRepository:
         rows = (await self.session.exec(query)).all()
         return {row[0]: (int(row[1]), row[2], row[3]) for row in rows}
 
-    async def last_of(self, account_id: int) -> int:
-        """The account by which this one, and whatever replaced it, was replaced in the end."""
-        first = select(col(Account.id), col(Account.replaced_by)).where(Account.id == account_id)
-        chain = first.cte("chain", recursive=True)
+    async def last_of(self, account_ids: Collection[int]) -> dict[int, int]:
+        """The account by which each, and whatever replaced it, was replaced in the end."""
+        number: Any = col(Account.id)
+        those = select(number.label("first"), number, col(Account.replaced_by))
+        chain = those.where(number.in_(account_ids)).cte("chain", recursive=True)
         later = aliased(Account)
         on = col(later.id) == chain.c.replaced_by
-        chain = chain.union(select(col(later.id), col(later.replaced_by)).join(chain, on))
-        query = select(chain.c.id).where(chain.c.replaced_by.is_(None))
-        return int((await self.session.exec(query)).one())
+        more = select(chain.c.first, col(later.id), col(later.replaced_by)).join(chain, on)
+        chain = chain.union(more)
+        query = select(chain.c.first, chain.c.id).where(chain.c.replaced_by.is_(None))
+        return dict((await self.session.exec(query)).all())
 
 
 _about = aliased(Movement, name="about")

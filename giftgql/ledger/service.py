@@ -241,10 +241,10 @@ async def set_replaced_on_use(tx: Transaction, account_id: int, replaced_on_use:
     await tx.ledger.set_facts(account_id, at=tx.now, is_reached_otherwise=True, **facts)
 
 
-async def last_of(reading: Reading, account_id: int) -> int:
-    """Where an account's money is: the last of those by which it was replaced, one after the
+async def last_of(reading: Reading, account_ids: Collection[int]) -> dict[int, int]:
+    """Where each account's money is: the last of those by which it was replaced, one after the
     other; where it was not, the account itself."""
-    return await reading.ledger.last_of(account_id)
+    return await reading.ledger.last_of(account_ids) if account_ids else {}
 
 
 async def is_funded(reading: Reading, account_id: int) -> bool:
@@ -345,6 +345,11 @@ async def payable(reading: Reading, account_ids: Collection[int]) -> dict[int, P
         refused = why_not_use(reading.now, funds, max(there, 1))
         payables[account.id] = Payable(there, account.whole_only, refused)
     return payables
+
+
+async def refunded(reading: Reading, movement_ids: Collection[int]) -> dict[int, int]:
+    """What was given back of each of these movements, whoever did that."""
+    return {each.id: each.refunded for each in await reading.ledger.past(movement_ids)}
 
 
 @dataclass(frozen=True, slots=True)

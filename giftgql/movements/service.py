@@ -148,7 +148,8 @@ async def place_of(reading: Reading, recorded: Recorded) -> int | None:
     """Where the money of a transaction's account is by now, if that was replaced."""
     if recorded.replaced_by is None:
         return None
-    return await ledger.last_of(reading, recorded.movement.account_id)
+    account_id = recorded.movement.account_id
+    return (await ledger.last_of(reading, [account_id]))[account_id]
 
 
 async def by_ids(reading: Reading, movement_ids: Sequence[int]) -> dict[int, Recorded]:

@@ -74,9 +74,10 @@ class OrderMutation:
 
     @mutation(
         requires=_PLACES,
-        description="End an order that is not paid: holds end, pool cards are free again, and "
-        "what was paid in other ways is added to `refundDue`. For the client that placed it, or "
-        "one with `ViewOrders`.",
+        description="End an order that is not paid: holds end, pool cards are free again, what "
+        "was captured past the order goes back to its card, and what was paid in other ways, or "
+        "can go back to no card, is added to `refundDue`. For the client that placed it, or one "
+        "with `ViewOrders`.",
     )
     async def order_cancel(
         self, info: Info, order: Annotated[OrderCancelInput, argument("Which, and why.")]

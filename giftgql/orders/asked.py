@@ -5,7 +5,7 @@ Amounts are still as they were written where their currency is not known yet.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from giftgql.cards.presented import Presented
@@ -24,7 +24,7 @@ class Rate:
 @dataclass(frozen=True)
 class GiftCards:
     """The gift cards of a line: of a product, by variant or value; of a pool, any free card or a
-    given one. `delivery` says for whom, from whom, with what words; it is sent at `deliver_at`."""
+    given one. `delivery` says for whom, from whom, with what words; it is sent on `deliver_on`."""
 
     product_id: int | None = None
     variant_id: int | None = None
@@ -33,7 +33,7 @@ class GiftCards:
     card_id: int | None = None
     member_id: str | None = None
     delivery: dict[str, Any] | None = None
-    deliver_at: datetime | None = None
+    deliver_on: date | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,12 @@ class NewOrder:
     hold_for: timedelta = timedelta(days=1)
     quote: str | None = None
     request: Once | None = None
+
+    @property
+    def named_cards(self) -> set[int]:
+        """The cards of pools that are bought by name."""
+        named = (line.gift_cards.card_id for line in self.lines if line.gift_cards)
+        return {each for each in named if each is not None}
 
 
 @dataclass(frozen=True)

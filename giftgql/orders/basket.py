@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any, TypeVar
 
 import strawberry
@@ -24,7 +24,6 @@ MOST_PIECES = 100
 MOST_CARDS = 10
 MOST_DISCOUNTS = 20
 MOST_OF_A_LINE = 100_000
-LONGEST_AHEAD = timedelta(days=731)
 
 _RATE = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,4}))?", re.ASCII)
 
@@ -81,7 +80,7 @@ class OrderGiftcardInput:
         "at once by default."
     )
 
-    def parsed(self, reading: Reading) -> GiftCards:
+    def parsed(self) -> GiftCards:
         named = [self.product_id, self.pool_id, self.giftcard_id]
         if sum(given(each) is not None for each in named) != 1:
             raise InvalidInput("lines.giftcard", "needs one of productId, poolId and giftcardId")
@@ -104,7 +103,7 @@ class OrderGiftcardInput:
             card_id=_id(self.giftcard_id, "lines.giftcard.giftcardId", "gift card"),
             member_id=None if owner is None else read_member_id(owner),
             delivery=delivery or None,
-            deliver_at=_deliver_at(reading, given(self.deliver_on)),
+            deliver_on=given(self.deliver_on),
         )
 
 
@@ -132,7 +131,7 @@ class OrderLineInput:
     )
     giftcard: OrderGiftcardInput | None = optional("Which gift cards; null for goods.")
 
-    def parsed(self, reading: Reading) -> NewLine:
+    def parsed(self) -> NewLine:
         name, price, cards = given(self.name), given(self.unit_price), given(self.giftcard)
         discount, tax = given(self.discount), given(self.tax)
         most = MOST_OF_A_LINE if cards is None else MOST_PIECES
@@ -142,7 +141,7 @@ class OrderLineInput:
             raise InvalidInput("lines.unitPrice", "and name are needed for goods")
         if cards is not None and discount is not None:
             raise InvalidInput("lines.discount", "is never on gift cards")
-        bought = cards.parsed(reading) if cards else None
+        bought = cards.parsed() if cards else None
         if bought is not None and bought.card_id is not None and self.quantity > 1:
             raise InvalidInput("lines.quantity", "is 1 where a card is named")
         return NewLine(
@@ -196,7 +195,7 @@ class BasketInput:
             raise InvalidInput("currency", "is no ISO 4217 currency")
         if not 1 <= len(self.lines) <= MOST_LINES:
             raise InvalidInput("lines", f"must be 1 to {MOST_LINES}")
-        lines = [line.parsed(reading) for line in self.lines]
+        lines = [line.parsed() for line in self.lines]
         if sum(line.quantity for line in lines if line.gift_cards) > MOST_PIECES:
             raise InvalidInput("lines.quantity", f"comes to more than {MOST_PIECES} gift cards")
         discounts = at_most(self.discounts, "discounts", MOST_DISCOUNTS)
@@ -230,11 +229,3 @@ def _rate(amount: Money | None, part: str | None, field: str, name: str) -> Rate
     if not 0 <= rate <= 100 * PERCENT:
         raise InvalidInput(f"{field}.{name}", "must be 0 to 100 with up to 4 decimals")
     return Rate(rate=rate)
-
-
-def _deliver_at(reading: Reading, day: date | None) -> datetime | None:
-    if day is None:
-        return None
-    if not reading.today <= day <= reading.today + LONGEST_AHEAD:
-        raise InvalidInput("lines.giftcard.deliverOn", "must be today or within two years")
-    return reading.start_of(day)

@@ -1,6 +1,7 @@
 """What the lines of an order cost: goods as the caller says, gift cards as the shop sells them."""
 
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
 from giftgql.cards import service as cards
 from giftgql.errors import Conflict, CurrencyMismatch, InvalidInput, NotFound
@@ -15,14 +16,18 @@ from giftgql.products.models import Product
 from giftgql.products.service import Preset
 from giftgql.store import Reading, Transaction
 
+LONGEST_AHEAD = timedelta(days=731)
+
 
 @dataclass(frozen=True)
 class Sold:
-    """The gift cards of a line: what they are cards of, where they come from, price and value."""
+    """The gift cards of a line: what they are cards of, where they come from, price and value, and
+    when their codes are sent, if not at once."""
 
     product: Product
     pool: Pool | None
     terms: Preset
+    deliver_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ async def _priced(reading: Reading, currency: str, line: NewLine) -> Priced:
 
 
 async def _sold(reading: Reading, currency: str, wanted: GiftCards) -> Sold:
+    deliver_at = _deliver_at(reading, wanted.deliver_on)
     pool, value = await _pool_and_value(reading, wanted)
     product_id = wanted.product_id if pool is None else pool.product_id
     if isinstance(reading, Transaction):
@@ -85,8 +91,17 @@ async def _sold(reading: Reading, currency: str, wanted: GiftCards) -> Sold:
         value = positive_minor(wanted.value, currency, "lines.giftcard.value")
     face = pool.face_value if pool is not None and wanted.variant_id is None else None
     if face is not None and value in (None, face):
-        return Sold(view.product, pool, Preset(face, face))
-    return Sold(view.product, pool, products.priced(view, wanted.variant_id, value))
+        return Sold(view.product, pool, Preset(face, face), deliver_at)
+    terms = products.priced(view, wanted.variant_id, value)
+    return Sold(view.product, pool, terms, deliver_at)
+
+
+def _deliver_at(reading: Reading, day: date | None) -> datetime | None:
+    if day is None:
+        return None
+    if not reading.today <= day <= reading.today + LONGEST_AHEAD:
+        raise InvalidInput("lines.giftcard.deliverOn", "must be today or within two years")
+    return reading.start_of(day)
 
 
 async def _pool_and_value(reading: Reading, wanted: GiftCards) -> tuple[Pool | None, int | None]:

@@ -1,17 +1,16 @@
 """What is given back of a paid order: to gift cards what they paid, for bought cards what they
 cost while they are unspent, and the rest in the ways in which it was paid."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from giftgql.errors import Conflict, ErrorCode, InvalidInput, NotFound, Unavailable
+from giftgql.errors import Conflict, ErrorCode, InvalidInput, NotFound
 from giftgql.ledger import service as ledger
 from giftgql.ledger.orders import By, Close, Refund
-from giftgql.ledger.service import Asked, Result
 from giftgql.money import Money, positive_minor
 from giftgql.movements import service as movements
-from giftgql.orders import service
+from giftgql.orders import service, settling
 from giftgql.orders.asked import NewRefund
-from giftgql.orders.models import OrderPayment, OrderPiece, OrderStatus, PaymentStatus
+from giftgql.orders.models import OrderPiece, OrderStatus
 from giftgql.orders.refusals import OrderCancelled
 from giftgql.orders.views import OrderView
 from giftgql.outbox import service as outbox
@@ -43,9 +42,11 @@ async def refund(tx: Transaction, wanted: NewRefund) -> OrderView:
         by_payment = _cards_first(view, amount)
     for piece in taken_back:
         await _take_back(tx, view, piece, wanted.reason)
-    due = await _give_back(tx, view, by_payment, wanted.reason)
+    given = await settling.give_back(tx, view, by_payment, wanted.reason)
+    if given.error is not None:
+        raise movements.declined(given.error)
     facts = {"goods_refunded": order.goods_refunded + goods, "modified_at": tx.now}
-    await tx.orders.update(order, {**facts, "refund_due": order.refund_due + due})
+    await tx.orders.update(order, {**facts, "refund_due": order.refund_due + given.by_shop})
     return await service.answered(tx, wanted.request, order)
 
 
@@ -67,7 +68,7 @@ def _pieces(view: OrderView, wanted: NewRefund) -> list[OrderPiece]:
 def _by_payment(view: OrderView, wanted: NewRefund) -> dict[int, int] | None:
     if wanted.by_payment is None:
         return None
-    left, found = {each.id: _left(each) for each in view.payments}, dict[int, int]()
+    left, found = {each.id: view.left_of(each) for each in view.payments}, dict[int, int]()
     for payment_id, text in wanted.by_payment.items():
         if payment_id not in left:
             raise NotFound("payments.id", "payment of the order")
@@ -95,14 +96,17 @@ def _goods(
             total = Money(for_cards, order.currency)
             raise InvalidInput("payments", f"must come to {total}, what the cards cost, or more")
         return named
-    return 0 if wanted.card_ids is not None else order.goods - order.goods_refunded
+    if wanted.card_ids is not None:
+        return 0
+    paid = sum(view.left_of(each) for each in view.payments) - for_cards
+    return max(0, min(order.goods - order.goods_refunded, paid))
 
 
 def _cards_first(view: OrderView, amount: int) -> dict[int, int]:
     """An amount by payment: to gift cards as far as they paid, then to the others."""
     found, left = dict[int, int](), amount
     for payment in sorted(view.payments, key=lambda each: each.card_id is None):
-        part = min(left, _left(payment))
+        part = min(left, view.left_of(payment))
         if part > 0:
             assert payment.id is not None
             found[payment.id] = part
@@ -112,10 +116,6 @@ def _cards_first(view: OrderView, amount: int) -> dict[int, int]:
     return found
 
 
-def _left(payment: OrderPayment) -> int:
-    return payment.amount - payment.refunded if payment.status is PaymentStatus.PAID else 0
-
-
 async def _take_back(
     tx: Transaction, view: OrderView, piece: OrderPiece, reason: str | None
 ) -> None:
@@ -123,52 +123,16 @@ async def _take_back(
     assert piece.card_id is not None
     assert piece.movement_id is not None
     value = view.lines[piece.line].value
-    account = (await ledger.accounts(tx, [piece.card_id]))[piece.card_id]
+    account = await ledger.lock(tx, piece.card_id)  # not by `held` if it was only just issued
+    assert account is not None
     is_untouched = account.posted == account.lifetime == value and not account.open_holds
     if not is_untouched or await ledger.has_moved(tx, piece.card_id, besides=1):
         raise Conflict("giftcards", f"The card {piece.card_id} was used; it cannot be taken back.")
     by = By(tx.caller.name, reason=reason or f"order {view.order.id}")
     sale = Refund(account_id=piece.card_id, movement_id=piece.movement_id, by=by)
-    await _post(tx, [sale])
+    outcome = await ledger.post_one(tx, sale)
+    if outcome.error is not None:
+        raise movements.declined(outcome.error)
     await ledger.close(tx, Close(account_id=piece.card_id, by=by))
     await outbox.cancel_waiting(tx, card_id=piece.card_id)
     await tx.orders.update_part(piece, {"taken_back": True})
-
-
-async def _give_back(
-    tx: Transaction, view: OrderView, by_payment: Mapping[int, int], reason: str | None
-) -> int:
-    """Give so much back of each payment: to cards at once; returns what the shop is to give."""
-    refunds, due = [], 0
-    for payment in view.payments:
-        amount = by_payment.get(payment.id or 0, 0)
-        if amount == 0:
-            continue
-        await tx.orders.update_part(payment, {"refunded": payment.refunded + amount})
-        if payment.card_id is None:
-            due += amount
-            continue
-        assert payment.movement_id is not None
-        heir = await ledger.last_of(tx, payment.card_id)
-        by = By(tx.caller.name, payment.code_id, reason=reason or f"order {view.order.id}")
-        refunds.append(
-            Refund(
-                account_id=payment.card_id,
-                movement_id=payment.movement_id,
-                amount=amount,
-                by=by,
-                at_id=None if heir == payment.card_id else heir,
-            )
-        )
-    if refunds:
-        await _post(tx, refunds)
-    return due
-
-
-async def _post(tx: Transaction, refunds: Sequence[Refund]) -> None:
-    for result in await ledger.post(tx, [Asked(each) for each in refunds]):
-        assert isinstance(result, Result)
-        if result.outcome.is_stale:  # its card was replaced before it was locked
-            raise Unavailable
-        if result.outcome.error is not None:
-            raise movements.declined(result.outcome.error)

@@ -44,8 +44,8 @@ async def place(tx: Transaction, new: NewOrder, cards: Sequence[CardPayment]) ->
     `PRICE_CHANGED`, `GIFT_CARD_CANNOT_PAY_FOR_GIFT_CARD`, `PAYMENT_METHOD_NOT_ALLOWED`,
     `POOL_EXHAUSTED`, `MEMBER_NOT_FOUND`. Raises PresentedOtherwise.
     """
-    if cards:
-        await ledger.lock_all(tx, {card.presented.card_id for card in cards})
+    if wanted := new.named_cards | {card.presented.card_id for card in cards}:
+        await ledger.lock_all(tx, wanted)
     if (done := await requests.claim(tx, new.request)) is not None:
         return await again(tx, done)
     await _require_members(tx, new)
@@ -56,6 +56,7 @@ async def place(tx: Transaction, new: NewOrder, cards: Sequence[CardPayment]) ->
     order_id = await tx.orders.add(order)
     await tx.orders.add_parts(_lines(order_id, found))
     await tx.orders.add_parts(await settling.reserve(tx, order, found))
+    order.hold_until = tx.now + new.hold_for  # from now on: cards may have been waited for
     held = await settling.hold(tx, order, [each for each in found.shares if each[1].amount])
     for payment in (*held, *paid):
         payment.order_id = order_id
@@ -77,8 +78,6 @@ async def pay(tx: Transaction, order_id: int, new: NewPayment, request: Once | N
     has_gift_cards = any(line.kind is LineKind.GIFT_CARD for line in view.lines)
     require_method(tx, new.method, has_gift_cards=has_gift_cards, field="method")
     amount = positive_minor(new.amount, order.currency, "amount")
-    if view.is_over:
-        await settling.release(tx, view, reason=TIME_IS_UP)
     payment = _payment(tx, new, amount)
     payment.order_id = order_id
     if order.status is not OrderStatus.PENDING:
@@ -148,8 +147,8 @@ async def held(
         raise OrderNotFound
     (before,) = await views(tx, [order])
     if before.card_ids:
-        heirs = [await ledger.last_of(tx, card_id) for card_id in sorted(before.card_ids)]
-        await ledger.lock_all(tx, {*before.card_ids, *heirs})
+        heirs = await ledger.last_of(tx, before.card_ids)
+        await ledger.lock_all(tx, {*before.card_ids, *heirs.values()})
     done = await requests.claim(tx, request)
     locked = await tx.orders.lock(order_id)
     assert locked is not None
@@ -177,9 +176,12 @@ def is_for(reading: Reading, order: Order) -> bool:
 
 
 async def _settled(tx: Transaction, request: Once | None, order: Order) -> OrderView:
-    """The answer, once the order is settled if nothing is due any more."""
+    """The answer, once the order is settled if nothing is due any more, or ended if its time was
+    up before that."""
     view = await fresh(tx, order)
-    if order.status is OrderStatus.PENDING and view.due == 0:
+    if view.is_over:
+        await settling.release(tx, view, reason=TIME_IS_UP)
+    elif view.status is OrderStatus.PENDING and view.due == 0:
         await settling.settle(tx, view)
     return await answered(tx, request, order)
 
@@ -284,7 +286,7 @@ def _lines(order_id: int, found: Quoted) -> list[OrderLine]:
             row.pool_id = line.sold.pool.id if line.sold.pool else None
             row.expires_on, row.expires_after = product.expires_on, product.expires_after
             row.strategy = product.strategy
-            row.member_id, row.deliver_at = wanted.member_id, wanted.deliver_at
-            row.delivery = wanted.delivery
+            row.member_id, row.delivery = wanted.member_id, wanted.delivery
+            row.deliver_at = line.sold.deliver_at
         lines.append(row)
     return lines

@@ -1,15 +1,16 @@
 """What happens to an order's money and cards when it is placed, paid, or ends."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from giftgql.cards import stock
-from giftgql.errors import PoolExhausted
+from giftgql.errors import ErrorCode, PoolExhausted, Unavailable
 from giftgql.issuing import service as issuing
 from giftgql.issuing.service import Terms
 from giftgql.ledger import service as ledger
 from giftgql.ledger.models import MovementType
-from giftgql.ledger.orders import By, Cancel, Capture, Move
+from giftgql.ledger.orders import By, Cancel, Capture, Move, Refund
 from giftgql.ledger.service import Asked, Result
 from giftgql.movements import service as movements
 from giftgql.orders import mails
@@ -28,7 +29,6 @@ from giftgql.orders.pricing import Priced
 from giftgql.orders.quoting import Quoted
 from giftgql.orders.refusals import PresentedOtherwise
 from giftgql.orders.views import OrderView
-from giftgql.pools import service as pools
 from giftgql.products.service import Preset
 from giftgql.store import Transaction
 from giftgql.succession import service as succession
@@ -116,8 +116,9 @@ async def settle(tx: Transaction, view: OrderView) -> None:
         if not await _issue(tx, order, view.lines[piece.line], piece):
             not_issued += piece.cost
     facts = {"status": OrderStatus.PAID, "paid_at": tx.now, "modified_at": tx.now}
-    refund_due = order.refund_due + not_issued + await _excess(tx, view)
-    await tx.orders.update(order, {**facts, "refund_due": refund_due})
+    unused = max(0, view.kept - order.total) + not_issued
+    await _mark_as_given_back(tx, view, unused)
+    await tx.orders.update(order, {**facts, "refund_due": order.refund_due + unused})
 
 
 async def _capture(tx: Transaction, view: OrderView) -> None:
@@ -125,7 +126,8 @@ async def _capture(tx: Transaction, view: OrderView) -> None:
     asked = [Asked(order) for order in captures(tx, held)]
     for payment, result in zip(held, await ledger.post(tx, asked), strict=True):
         assert isinstance(result, Result)
-        assert result.outcome.end is not None
+        if result.outcome.end is None:  # its time was up just now
+            raise Unavailable
         await tx.orders.update_part(payment, {"status": PaymentStatus.PAID})
         heir = await _succeeded(tx, view.order, payment)
         if heir is None or heir.successor_id is None:
@@ -182,43 +184,39 @@ async def _sold(
     """The pool's card that was reserved, or another one where that was sold by a till or stopped
     meanwhile."""
     assert piece.card_id is not None
-    assert line.pool_id is not None
     card_id: int | None = piece.card_id
     if not await stock.can_be_sold(tx, piece.card_id):
         card_id = await stock.take_free(tx, pool_id=line.pool_id, value=line.value)
     if card_id is not None:
+        assert line.product_id is not None
         assert line.strategy is not None
-        pool = (await pools.by_ids(tx, [line.pool_id]))[line.pool_id]
         owned = {**facts, "member_id": line.member_id}
-        await issuing.hand_over(tx, pool, card_id, owned, line.strategy)
+        await issuing.hand_over(tx, line.product_id, card_id, owned, line.strategy)
     return card_id
 
 
-async def _excess(tx: Transaction, view: OrderView) -> int:
-    """What was paid beyond the total: of the last payments, which are marked as given back."""
-    excess = left = max(0, view.paid - view.order.total)
+async def _mark_as_given_back(tx: Transaction, view: OrderView, left: int) -> None:
+    """Note of the last payments in other ways that so much is to be given back of them."""
     for payment in reversed(view.payments):
         if payment.card_id is None and payment.status is PaymentStatus.PAID:
             part = min(left, payment.amount - payment.refunded)
             await tx.orders.update_part(payment, {"refunded": payment.refunded + part})
             left -= part
-    return excess
 
 
 async def release(tx: Transaction, view: OrderView, *, reason: str | None = None) -> None:
     """End an order that is not paid: what its cards hold and the pool cards it reserved are free
-    again, and what was paid in other ways is to be given back."""
-    await _cancel_holds(tx, _held(view))
+    again, what a client has captured of them past the order comes back to them, and what was paid
+    in other ways, or can go back to no card, is to be given back by the shop."""
+    await _end_holds(tx, _held(view))
     reserved = [piece.card_id for piece in view.pieces if piece.card_id is not None]
     if reserved:
         await stock.give_back(tx, reserved)
     for piece in view.pieces:
         await tx.orders.update_part(piece, {"card_id": None})
-    due = 0
-    for payment in view.payments:
-        if payment.status is PaymentStatus.PAID:
-            due += payment.amount - payment.refunded
-            await tx.orders.update_part(payment, {"refunded": payment.amount})
+    paid = {each.id: view.left_of(each) for each in view.payments if each.id is not None}
+    given = await give_back(tx, view, paid, reason)
+    due = given.by_shop + given.declined
     facts = {"status": OrderStatus.CANCELLED, "cancelled_at": tx.now, "modified_at": tx.now}
     await tx.orders.update(
         view.order, {**facts, "reason": reason, "refund_due": view.order.refund_due + due}
@@ -228,32 +226,82 @@ async def release(tx: Transaction, view: OrderView, *, reason: str | None = None
 async def let_go(tx: Transaction, view: OrderView) -> None:
     """Give up the shares of cards that cannot be captured any more: they are due again. What was
     captured outside of the order is paid."""
-    held = _held(view)
-    now = await ledger.holds_now(tx, captures(tx, held))
-    lost = list[OrderPayment]()
+    await _end_holds(tx, _held(view), keeps_good=True)
+
+
+async def _end_holds(
+    tx: Transaction, held: Sequence[OrderPayment], *, keeps_good: bool = False
+) -> None:
+    """Release what is still held of these, but for what can be captured if `keeps_good`. A hold
+    whose time is up has ended by itself; one that was captured outside of the order has paid."""
+    now = await ledger.holds_now(tx, captures(tx, held)) if held else {}
+    cancels, by = list[Asked](), By(tx.caller.name)
     for payment in held:
-        hold = now[_hold(payment)]
+        hold, facts = now[_hold(payment)], dict[str, Any](status=PaymentStatus.RELEASED)
         if hold.captured:
             facts = {"status": PaymentStatus.PAID, "amount": hold.captured}
-            await tx.orders.update_part(payment, facts)
-        elif hold.refused is not None:
-            lost.append(payment)
-    await _cancel_holds(tx, lost)
+        elif keeps_good and hold.refused is None:
+            continue
+        elif hold.is_open:
+            cancel = Cancel(account_id=_card_id(payment), movement_id=_hold(payment), by=by)
+            cancels.append(Asked(cancel))
+        await tx.orders.update_part(payment, facts)
+    if cancels:
+        await ledger.post(tx, cancels)
 
 
-async def _cancel_holds(tx: Transaction, held: Sequence[OrderPayment]) -> None:
-    """Release what is still held of these; a hold whose time is up has ended by itself."""
-    if not held:
-        return
-    now, by = await ledger.holds_now(tx, captures(tx, held)), By(tx.caller.name)
-    cancels = [
-        Asked(Cancel(account_id=_card_id(each), movement_id=_hold(each), by=by))
-        for each in held
-        if now[_hold(each)].is_open
-    ]
-    await ledger.post(tx, cancels)
-    for payment in held:
-        await tx.orders.update_part(payment, {"status": PaymentStatus.RELEASED})
+@dataclass(frozen=True)
+class GivenBack:
+    """What the shop is to give back; what could not go back to a gift card, and why."""
+
+    by_shop: int = 0
+    declined: int = 0
+    error: ErrorCode | None = None
+
+
+async def give_back(
+    tx: Transaction, view: OrderView, by_payment: Mapping[int, int], reason: str | None
+) -> GivenBack:
+    """Give so much back of each payment: to cards at once, or to what took their place. Refuses
+    `UNAVAILABLE`."""
+    refunds, by_shop = list[Refund](), 0
+    by_card = [each.card_id for each in view.payments if each.card_id is not None]
+    heirs = await ledger.last_of(tx, by_card)
+    for payment in view.payments:
+        amount = by_payment.get(payment.id or 0, 0)
+        if amount == 0:
+            continue
+        refunded = view.refunded_of(payment) + amount
+        await tx.orders.update_part(payment, {"refunded": refunded})
+        if payment.card_id is None:
+            by_shop += amount
+        else:
+            heir = heirs[payment.card_id]
+            by = By(tx.caller.name, payment.code_id, reason=reason or f"order {view.order.id}")
+            refund = Refund(
+                account_id=payment.card_id,
+                movement_id=_hold(payment),
+                amount=amount,
+                by=by,
+                at_id=None if heir == payment.card_id else heir,
+            )
+            refunds.append(refund)
+    declined, error = 0, None
+    for each, result in zip(refunds, await _post(tx, refunds), strict=True):
+        if result.outcome.error is not None:
+            assert each.amount is not None
+            declined, error = declined + each.amount, error or result.outcome.error
+    return GivenBack(by_shop, declined, error)
+
+
+async def _post(tx: Transaction, refunds: Sequence[Refund]) -> list[Result]:
+    results = list[Result]()
+    for result in await ledger.post(tx, [Asked(each) for each in refunds]) if refunds else ():
+        assert isinstance(result, Result)
+        if result.outcome.is_stale:  # its card was replaced before it was locked
+            raise Unavailable
+        results.append(result)
+    return results
 
 
 def captures(tx: Transaction, held: Sequence[OrderPayment]) -> list[Capture]:

@@ -194,8 +194,8 @@ class OrderPayment:
     status: PaymentStatus = strawberry.field(description="Where it stands.")
     amount: Money = strawberry.field(description="How much it is of the order.")
     refunded: Money = strawberry.field(
-        description="How much of it was given back: to the card; or, of other methods, is or was "
-        "to be given back by the shop."
+        description="How much of it was given back: to the card, be it past the order; or, of "
+        "other methods, is or was to be given back by the shop."
     )
     giftcard_id: strawberry.ID | None = strawberry.field(description="The gift card.")
     transaction_id: strawberry.ID | None = strawberry.field(
@@ -220,7 +220,7 @@ class OrderPayment:
             method=payment.method,
             status=view.status_of(payment),
             amount=Money(payment.amount, currency),
-            refunded=Money(payment.refunded, currency),
+            refunded=Money(view.refunded_of(payment), currency),
             giftcard_id=_id(payment.card_id),
             transaction_id=_id(payment.movement_id),
             ref_no=payment.ref_no,

@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from giftgql.ledger import service as ledger
 from giftgql.orders.models import (
     Order,
     OrderLine,
@@ -19,11 +20,15 @@ from giftgql.store import Reading
 
 @dataclass(frozen=True)
 class OrderView:
+    """`given_back` is what gift cards got back of what they paid, by movement: by the order, or
+    past it."""
+
     order: Order
     lines: Sequence[OrderLine]
     pieces: Sequence[OrderPiece]
     payments: Sequence[OrderPayment]
     now: datetime
+    given_back: Mapping[int, int] = field(default_factory=dict)
     is_replayed: bool = False
 
     @property
@@ -38,6 +43,14 @@ class OrderView:
     def status_of(self, payment: OrderPayment) -> PaymentStatus:
         is_given_back = self.is_over and payment.status is PaymentStatus.HELD
         return PaymentStatus.RELEASED if is_given_back else payment.status
+
+    def refunded_of(self, payment: OrderPayment) -> int:
+        return self.given_back.get(payment.movement_id or 0, payment.refunded)
+
+    def left_of(self, payment: OrderPayment) -> int:
+        """What can still be given back of a payment."""
+        is_paid = payment.status is PaymentStatus.PAID
+        return payment.amount - self.refunded_of(payment) if is_paid else 0
 
     @property
     def paid(self) -> int:
@@ -54,6 +67,11 @@ class OrderView:
         )
 
     @property
+    def kept(self) -> int:
+        """What was taken or is held, but for what was given back of it."""
+        return self.paid - sum(self.refunded_of(each) for each in self.payments)
+
+    @property
     def card_ids(self) -> set[int]:
         """The gift cards that pay, and those that are bought."""
         paying, bought = (each.card_id for each in self.payments), (p.card_id for p in self.pieces)
@@ -62,7 +80,7 @@ class OrderView:
     @property
     def due(self) -> int:
         """What is left to be paid; nothing of an order that has ended."""
-        return max(0, self.order.total - self.paid) if self.status is OrderStatus.PENDING else 0
+        return max(0, self.order.total - self.kept) if self.status is OrderStatus.PENDING else 0
 
     def then(self) -> dict[str, Any]:
         """What a repeated request is answered from: all that changes of an order. No code, and
@@ -70,7 +88,10 @@ class OrderView:
         return {
             "order": self.order.model_dump(mode="json", exclude={"customer", "changed_in"}),
             "pieces": [each.model_dump(mode="json") for each in self.pieces],
-            "payments": [each.model_dump(mode="json") for each in self.payments],
+            "payments": [
+                each.model_dump(mode="json") | {"refunded": self.refunded_of(each)}
+                for each in self.payments
+            ],
             "now": self.now.isoformat(),
         }
 
@@ -100,7 +121,9 @@ async def views(reading: Reading, orders: Sequence[Order]) -> list[OrderView]:
         pieces[piece.order_id].append(piece)
     for payment in await reading.orders.payments(ids) if ids else ():
         payments[payment.order_id].append(payment)
+    used = [each.movement_id for those in payments.values() for each in those if each.movement_id]
+    given_back = await ledger.refunded(reading, used) if used else {}
     return [
-        OrderView(order, lines[each], pieces[each], payments[each], reading.now)
+        OrderView(order, lines[each], pieces[each], payments[each], reading.now, given_back)
         for order, each in zip(orders, ids, strict=True)
     ]
