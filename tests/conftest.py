@@ -102,7 +102,7 @@ OF_THE_DATABASE = frozenset(
 """Whose runs on PostgreSQL run code that no other test does."""
 
 OF_NO_NEW_CODE = frozenset(
-    {"test_architecture", "test_crash", "test_dependencies", "test_docs"}
+    {"test_architecture", "test_conformance", "test_crash", "test_dependencies", "test_docs"}
     | {"test_hostile_bodies", "test_import_secrets", "test_imports_crash", "test_leaks"}
     | {"test_money_crash", "test_money_leaving", "test_money_machine", "test_races"}
     | {"test_schema", "test_work_processes"}

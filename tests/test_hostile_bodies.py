@@ -1,11 +1,14 @@
 """Malformed and hostile requests: each gets a clear answer, and none repeats what was sent."""
 
 import asyncio
+import gc
 import json
 import logging
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import httpx
@@ -15,148 +18,34 @@ from graphql import parse
 from hypothesis import HealthCheck, given
 from hypothesis import settings as fuzzing
 from hypothesis import strategies as st
+from starlette.requests import Request
 
 from giftgql import guard, log
+from giftgql.app.asked import by_get
+from giftgql.app.bodies import BadBody
 from giftgql.errors import OperationTooComplex
 from giftgql.permissions import Permission
 from giftgql.settings import Settings
 from tests.client import Answer, Client
 from tests.conftest import MakeClient, Templates
+from tests.hostile import (
+    ADDRESSES,
+    DOCUMENTS,
+    INVALID,
+    JSON_BODIES,
+    NAME,
+    SECONDS,
+    T,
+    aliases,
+    bomb,
+    look_ups,
+    nested,
+    q,
+)
 
 JSON = {"Content-Type": "application/json"}
 GRAPHQL_JSON = "application/graphql-response+json"
 CANARY = "CANARY-49288330"
-NAME = "q"
-INVALID, COMPLEX = "GRAPHQL_VALIDATION_FAILED", "OPERATION_TOO_COMPLEX"
-BAD, UNPARSED = "BAD_REQUEST", "GRAPHQL_PARSE_FAILED"
-
-
-def q(document: str, **more: Any) -> bytes:
-    return json.dumps({"query": document, **more}).encode()
-
-
-def bomb(times: int, last: str) -> str:
-    chain = (f"fragment F{n} on Query {{ {f'...F{n + 1} ' * 3} }}" for n in range(times))
-    return f"{{ ...F0 }} {' '.join(chain)} fragment F{times} on Query {{ {last} }}"
-
-
-def nested(what: str, times: int, inner: str) -> str:
-    return f"{what} {{ " * times + inner + " }" * times
-
-
-def chained(what: str, condition: str) -> str:
-    """Four fragments one in the other, each nested less deeply than the parser allows."""
-    texts = [f"fragment F{n} on Query {nested(what, 150, f'...F{n + 1}')[:-1]}}}" for n in range(3)]
-    texts = [text.replace(f"on Query {what} {{", f"on Query {{ {what} {{", 1) for text in texts]
-    return f"{{ ...F0 }} {' '.join(f'{text} }}' for text in texts)} {condition}"
-
-
-def look_ups(times: int) -> str:
-    return "{" + " ".join(f'a{n}: giftcard(code: "GC0{n}") {{ until }}' for n in range(times)) + "}"
-
-
-def aliases(times: int, field: str) -> str:
-    return " ".join(f"a{n}: {field}" for n in range(times))
-
-
-T = "__typename"
-JSON_BODIES: dict[str, tuple[bytes, int, str | None]] = {
-    "nothing": (b"", 400, BAD),
-    "null": (b"null", 400, BAD),
-    "a string": (b'"x"', 400, BAD),
-    "a number": (b"5", 400, BAD),
-    "an empty batch": (b"[]", 400, BAD),
-    "a batch of nulls": (b"[null]", 400, BAD),
-    "a batch": (b"[" + q("{ a }") + b"," + q("{ b }") + b"]", 400, BAD),
-    "half an object": (b'{"query":', 400, BAD),
-    "two objects": (q("{ a }") * 2, 400, BAD),
-    "bad UTF-8": (b'{"query":"\xff\xfe"}', 400, BAD),
-    "UTF-16": ('{"query":"{ a }"}'.encode("utf-16"), 400, BAD),
-    "a byte order mark": (b"\xef\xbb\xbf" + q("{ a }"), 400, BAD),
-    "a huge integer": (q("{ a }")[:-1] + b', "variables": {"a": ' + b"9" * 6_000 + b"}}", 400, BAD),
-    "NaN": (b'{"query": "{ a }", "variables": {"a": NaN}}', 400, BAD),
-    "infinity": (b'{"query": "{ a }", "variables": {"a": -Infinity}}', 400, BAD),
-    "a comment": (b'{"query": "{ a }" /* b */}', 400, BAD),
-    "deep variables": (b'{"variables":' + b"[" * 30_000 + b"]" * 30_000 + b"}", 400, BAD),
-    "half a character": (b'{"query": "{ giftcard(id: \\"\\ud800\\") { until } }"}', 400, BAD),
-    "half a character as name": (b'{"query": "{ a }", "operationName": "\\ud800"}', 400, BAD),
-    "no query": (b"{}", 400, BAD),
-    "an empty query": (q(""), 400, BAD),
-    "a query of another type": (b'{"query": {"a": 1}}', 400, BAD),
-    "a numeric name": (q("{ a }", operationName=5), 400, BAD),
-    "a list as name": (q("{ a }", operationName=["a"]), 400, BAD),
-    "a list of variables": (q("{ a }", variables=[1]), 400, BAD),
-    "variables in a string": (q("{ a }", variables="{}"), 400, BAD),
-    "5 MB": (q("{ a }", extensions={"x": "a" * 5_000_000}), 413, BAD),
-}
-DOCUMENTS: dict[str, tuple[str, str | None]] = {
-    "only a null byte": ("\x00", UNPARSED),
-    "no document": ("giftcard", UNPARSED),
-    "an open string": ('{ giftcard(id: "a) { until } }', UNPARSED),
-    "half a character, escaped": ('{ giftcard(id: "\\ud800") { until } }', UNPARSED),
-    "600 levels": ("{ " + nested("a", 600, "b") + " }", COMPLEX),
-    "20 levels": ("{ " + nested("a", 20, "b") + " }", COMPLEX),
-    "10,000 levels": ("{" + "a{" * 10_000 + "b" + "}" * 10_000 + "}", COMPLEX),
-    "a deep list": (f"{{ giftcard(id: {'[' * 3_000}{']' * 3_000}) {{ until }} }}", COMPLEX),
-    "150 inline fragments": (f"{{ {nested('...', 150, T)} }}", COMPLEX),
-    "450 inline fragments, by fragments": (
-        chained("...", f"fragment F3 on Query {{{T}}}"),
-        COMPLEX,
-    ),
-    "450 levels, by fragments": (chained("a", f"fragment F3 on Query {{{T}}}"), COMPLEX),
-    "a cycle": (
-        f"{{ ...A }} fragment A on Query {{ {T} ...B }} fragment B on Query {{ {T} ...A }}",
-        INVALID,
-    ),
-    "a fragment in itself": (f"{{ ...A }} fragment A on Query {{ {T} ...A }}", INVALID),
-    "a bomb": (bomb(18, T), COMPLEX),
-    "a bomb of nothing": (bomb(18, "...A"), INVALID),
-    "a fragment that is not there": (f"{{ {T} ...A }}", INVALID),
-    "a fragment too many": (f"{{ {T} }} fragment A on Query {{ {T} }}", INVALID),
-    "1,000 aliases": (f"{{ {aliases(1_000, T)} }}", COMPLEX),
-    "31 aliases": (f"{{ giftcard {{ results {{ {aliases(31, 'id')} }} }} }}", COMPLEX),
-    "1,000 times one field": ("{" + f"{T} " * 1_000 + "}", COMPLEX),
-    "11 root fields": ("{" + f"{T} " * 11 + "}", COMPLEX),
-    "501 fields": ("{ giftcard { results { " + "id " * 501 + "} } }", COMPLEX),
-    "6 look-ups by code": (look_ups(6), COMPLEX),
-    "6 look-ups in 2 operations": (f"query q {look_ups(3)} query other {look_ups(3)}", COMPLEX),
-    "look-ups hidden in a fragment": (
-        '{ a: giftcard(code: "GC01") { until } ...A ...A ...A ...A ...A } '
-        'fragment A on Query { b: giftcard(code: "GC02") { until } }',
-        COMPLEX,
-    ),
-    "1,000 directives": ("{ " + T + " @aa" * 1_000 + " }", COMPLEX),
-    "31 directives": ("{ " + T + " @skip(if: false)" * 31 + " }", COMPLEX),
-    "directives by fragments": (
-        f"{{ {'...A ' * 16} }} fragment A on Query {{ {T} @skip(if: false) @include(if: true) }}",
-        COMPLEX,
-    ),
-    "an unknown directive": (f"{{ {T} @aa }}", INVALID),
-    "a repeated directive": (f"{{ {T} @skip(if: false) @skip(if: false) }}", INVALID),
-    "20,000 comments": ("#\n" * 20_000 + f"{{ {T} }}", COMPLEX),
-    "51 definitions": (f"{{ {T} }} " + f"query A {{ {T} }} " * 50, COMPLEX),
-    "an integer of 5,000 digits": (f"{{ giftcard(first: {'9' * 5_000}) {{ until }} }}", INVALID),
-    "480 variables": (f"query ({'$a: Int ' * 480}) {{ {T} }}", INVALID),
-    "a subscription": (f"subscription {{ {T} }}", INVALID),
-    "only a fragment": (f"fragment A on Query {{ {T} }}", INVALID),
-    "a type": ("type A { a: Int }", INVALID),
-    "a type with a query": (f"type A {{ a: Int }} {{ {T} }}", INVALID),
-    "two operations": (f"query A {{ {T} }} query B {{ {T} }}", INVALID),
-    "two operations of one name": (f"query A {{ {T} }} query A {{ {T} }}", INVALID),
-    "two without a name": (f"{{ {T} }} {{ {T} }}", INVALID),
-    "a deferred fragment": (f"{{ ... @defer {{ {T} }} }}", INVALID),
-    "a streamed list": ("{ giftcard { results @stream { id } } }", INVALID),
-    "introspection": ("{ __schema { types { name } } }", "PERMISSION_DENIED"),
-    "introspection of a type": ('{ __type(name: "Code") { name } }', "PERMISSION_DENIED"),
-    "introspection in a fragment": (
-        "{ ... { ...A } } fragment A on Query { a: __schema { description } }",
-        "PERMISSION_DENIED",
-    ),
-    "introspection in an operation that is not run": (
-        f"query {NAME} {{ {T} }} query other {{ __schema {{ description }} }}",
-        "PERMISSION_DENIED",
-    ),
-}
 
 
 async def post(caller: Client, body: bytes, **headers: str) -> httpx.Response:
@@ -177,7 +66,7 @@ def settings(tmp_path: Path, templates: Templates) -> Settings:
     """SQLite only: most of this never comes as far as a database."""
     shutil.copy(templates.keys, tmp_path / "keys.json")
     shutil.copy(templates.sqlite, tmp_path / "giftgql.db")
-    return Settings(data_dir=tmp_path, _env_file=None)
+    return Settings(data_dir=tmp_path, allow_get=True, _env_file=None)
 
 
 @pytest.fixture(autouse=True)
@@ -196,21 +85,57 @@ async def stranger(client_with: MakeClient) -> Client:
     return await client_with(*frozenset(Permission) - {Permission.INTROSPECT_SCHEMA})
 
 
-async def test_every_malformed_body_gets_its_4xx(stranger: Client) -> None:
+@contextmanager
+def quickly(name: str) -> Iterator[None]:
+    """Measured as the processor's time, since others use the machine too, and without the
+    collector, which here walks what all tests before have left."""
+    gc.disable()
+    started = process_time()
+    try:
+        yield
+        assert process_time() - started < SECONDS, name
+    finally:
+        gc.enable()
+
+
+async def test_every_malformed_body_gets_its_4xx_at_once(stranger: Client) -> None:
     for name, (body, status, code) in JSON_BODIES.items():
         for accept in ("application/json", GRAPHQL_JSON):
-            response = await post(stranger, body, Accept=accept)
+            with quickly(name):
+                response = await post(stranger, body, Accept=accept)
             answer = answer_of(response)
             assert (answer.status, answer.code) == (status, code), name
             assert "data" not in answer.body
             assert response.headers["content-type"].startswith(accept)
 
 
+async def test_every_hostile_address_gets_its_4xx_at_once(stranger: Client) -> None:
+    headers = {"Authorization": f"Bearer {stranger.token}", "Accept": GRAPHQL_JSON}
+    for name, (address, status) in ADDRESSES.items():
+        with quickly(name):
+            response = await stranger.http.get(f"/graphql?{address}", headers=headers)
+        assert response.status_code == status, (name, response.text)
+        assert "data" not in response.json(), name
+        if status == 405:
+            assert response.headers["allow"] == "POST"
+
+
+def test_an_address_has_a_limit(settings: Settings) -> None:
+    scope = {"type": "http", "method": "GET", "headers": [], "state": {"settings": settings}}
+    query = b"query={a}".ljust(settings.max_body_bytes + 1, b"&")
+    with pytest.raises(BadBody, match="too long") as refused:
+        by_get(Request({**scope, "query_string": query}))
+    assert refused.value.status == 414
+    assert by_get(Request({**scope, "query_string": query[:-1]})).text == "{a}"
+
+
 async def test_every_hostile_document_is_refused_with_its_code(stranger: Client) -> None:
     for name, (document, code) in DOCUMENTS.items():
         operation = NAME if f"query {NAME} " in document else None
         for accept, status in (("application/json", 200), (GRAPHQL_JSON, 400)):
-            response = await post(stranger, q(document, operationName=operation), Accept=accept)
+            body = q(document, operationName=operation)
+            with quickly(name):
+                response = await post(stranger, body, Accept=accept)
             answer = answer_of(response)
             found = {error["extensions"]["code"] for error in answer.errors}
             assert (answer.status, found) == (status, {code}), (name, answer.body)

@@ -35,7 +35,7 @@ async def by_post(request: Request) -> Asked:
 
 def by_get(request: Request) -> Asked:
     """As `by_post`. What is empty counts as left out, as in a form."""
-    if len(request.url.query) > request.state.settings.max_body_bytes:
+    if len(request.scope["query_string"]) > request.state.settings.max_body_bytes:
         raise BadBody(414, "The address is too long.")
     content: dict[str, Any] = {name: value for name, value in request.query_params.items() if value}
     for name in {"variables", "extensions"} & content.keys():

@@ -53,7 +53,7 @@ class GiftCardTrans:
     )
     related_id: strawberry.ID | None = strawberry.field(
         description="The transaction that this one refunds, would have ended, or, of a "
-        "transfer, the one on the other card."
+        "transfer, the one on the other card; that is null for a member."
     )
     error: ErrorCode | None = strawberry.field(description="Why it was declined.")
     source_id: str | None = strawberry.field(description="Where, as the caller said.")
@@ -107,6 +107,9 @@ class GiftCardTrans:
             return Money(minor, trans.currency)
 
         is_staff = context.caller.member_id is None
+        # The other card of a transfer may be anybody's.
+        shows_related = is_staff or trans.type is not MovementType.TRANSFER
+        about_id = trans.about_id if shows_related else None
         return cls(
             id=strawberry.ID(str(trans.id)),
             giftcard_id=strawberry.ID(str(trans.card_id)),
@@ -121,7 +124,7 @@ class GiftCardTrans:
             released_amount=money(trans.released),
             refunded_amount=money(trans.refunded),
             authorized_until=trans.authorized_until,
-            related_id=None if trans.about_id is None else strawberry.ID(str(trans.about_id)),
+            related_id=None if about_id is None else strawberry.ID(str(about_id)),
             error=trans.error,
             source_id=trans.source_id,
             ref_no=trans.ref_no,
