@@ -95,6 +95,8 @@ HOSTILE = {
     "algorithms in a list": forged({"alg": ["RS256"], "typ": "JWT", "kid": "rsa"}),
     "algorithm that is not allowed": signed(claims(), alg="RS512", by="rsa"),
     "crit": signed(claims(), crit=["exp"], exp=1),
+    "crit of what is known": signed(claims(), crit=["kid"]),
+    "b64 alone": signed(claims(), b64=False),
     "b64": signed(claims(), crit=["b64"], b64=False),
     "of another type": signed(claims(), typ="logout+jwt"),
     "no type": signed(claims(), typ=None),
@@ -139,6 +141,7 @@ FALSE: dict[str, dict[str, Any]] = {
     "from the future": {"iat": AT + 31},
     "not yet": {"nbf": AT + 31},
     "beginning is a text": {"nbf": "0"},
+    "beginning is true": {"nbf": True},
     "lives for too long": {"exp": AT + 3_601},
 }
 
@@ -184,6 +187,7 @@ def test_of_the_published_keys_only_those_fit_for_signatures_count(keys: KeySet)
         {"kty": "EC", "kid": "ec", "crv": "P-256", "x": "!", "y": "!"},
         {**good, "use": "enc", "kid": "enc"},
         {**good, "kid": None},
+        {name: value for name, value in good.items() if name != "kid"},
         small,
         good,
     ]
@@ -191,6 +195,8 @@ def test_of_the_published_keys_only_those_fit_for_signatures_count(keys: KeySet)
     assert not key_set([{**good, "kid": str(n)} for n in range(50)] + [good]).keys[50:]
     with pytest.raises(UnknownKey):
         believed(signed(claims(), alg="ES256"), key_set([good]))
+    with pytest.raises(BadToken):
+        believed(signed(claims(), kid=None), key_set([good]))
     only_ps256 = key_set([{**good, "alg": "PS256"}])
     assert believed(signed(claims(), alg="PS256"), only_ps256)
     with pytest.raises(UnknownKey):

@@ -61,7 +61,7 @@ class Provider:
         try:
             return check(token, published.keys, rules, now)
         except UnknownKey:
-            newer = await self._published(published.read_at)
+            newer = await self._published(published.read_at, waits=True)
             return check(token, newer.keys, rules, now)
 
     async def sign_in_url(self, party: Party, asked: dict[str, str]) -> str:
@@ -99,7 +99,7 @@ class Provider:
         except Refused as refused:
             raise BadToken(f"the provider does not take the code: {refused}") from None
         except Unreachable as error:
-            raise self._unavailable(error) from None
+            raise self._told(error) from None
         token = answer.get("id_token")
         if not isinstance(token, str):
             raise BadToken("the provider's answer has no id_token")
@@ -115,12 +115,15 @@ class Provider:
         try:
             return self._address(published.document, name)
         except Unreachable as error:
-            raise self._unavailable(error) from None
+            raise self._told(error) from None
 
-    async def _published(self, after: float) -> _Published:
-        """What was read after a moment, where the provider may be asked; else what is known."""
+    async def _published(self, after: float, *, waits: bool = False) -> _Published:
+        """What was read after a moment, where the provider may be asked; else what is known. While
+        somebody else is asking, what is known will do, but for who waits for what is new."""
         held = self._held
-        if held and (held.read_at > after or (self._asking.locked() and self._is_usable(held))):
+        if held and held.read_at > after:
+            return held
+        if held and not waits and self._asking.locked() and self._is_usable(held):
             return held
         async with self._asking:
             return await self._read_after(after)
@@ -129,19 +132,18 @@ class Provider:
         held, now = self._held, monotonic()
         if held and held.read_at > after:
             return held
-        error: Unreachable | None = None
         if now - self._asked_at >= (NOT_BEFORE if held else NOT_BEFORE_FIRST):
             self._asked_at = now
             try:
-                held = self._held = await self._read()
-            except Unreachable as failed:
-                error = failed
-                log.warning("provider cannot be read", issuer=self.issuer, why=str(error))
+                held = self._held = await self.read()
+            except Unreachable as error:
+                log.warning("provider is unavailable", issuer=self.issuer, why=str(error))
         if held is None or not self._is_usable(held):
-            raise self._unavailable(error)
+            raise _unavailable()
         return held
 
-    async def _read(self) -> _Published:
+    async def read(self) -> _Published:
+        """What the provider publishes now. Raises Unreachable."""
         document = await calls.get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
         if document.get("issuer") != self.issuer:
             raise Unreachable("It says that it is another issuer")
@@ -161,12 +163,15 @@ class Provider:
             raise Unreachable(f"Its {name} is no address")
         return url
 
-    def _unavailable(self, error: Unreachable | None) -> Unavailable:
-        if error is not None:
-            log.warning("provider is unavailable", issuer=self.issuer, why=str(error))
-        wait = round(NOT_BEFORE_FIRST)
-        return Unavailable("The sign-in provider cannot be reached.", retry_after=wait)
+    def _told(self, error: Unreachable) -> Unavailable:
+        log.warning("provider is unavailable", issuer=self.issuer, why=str(error))
+        return _unavailable()
 
     @staticmethod
     def _is_usable(held: _Published) -> bool:
         return monotonic() - held.read_at <= KNOWN_FOR
+
+
+def _unavailable() -> Unavailable:
+    wait = round(NOT_BEFORE_FIRST)
+    return Unavailable("The sign-in provider cannot be reached.", retry_after=wait)
