@@ -3,7 +3,8 @@
 Order 1 is of goods for 100, paid by card 1 (payment 1, 60) and cash (payment 2, 40), of which 70
 were given back. Order 2 bought three cards: of a pool, and two new ones, one of them taken back.
 Order 3 is pending and has a hold on card 2 (payment 4), order 4 is and has two pieces, card 4 of
-the pool and a new one. Order 5 was cancelled and had taken 5 in cash (payment 5).
+the pool and a new one. Order 5 was cancelled and had taken 5 in cash (payment 5). Order 6 is of
+goods for 10 in cash.
 """
 
 from tests.damages import Damage
@@ -44,12 +45,11 @@ DAMAGES = [
     order("order-sums", 1, "goods = goods + 1", "goods = goods - 1"),
     line("order-sums", 1, "total = total + 1", "total = total - 1"),
     order("order-paid", 3, "status = 'PAID'", "status = 'PENDING'"),
-    order("order-paid", 1, "status = 'PENDING'", "status = 'PAID'"),
+    order("order-paid", 6, "status = 'PENDING'", "status = 'PAID'"),
     order("order-paid", 3, "status = 'CANCELLED'", "status = 'PENDING'"),
     payment("order-paid", 2, "amount = 3999", "amount = 4000", 1),
-    order("order-refunded", 1, "goods_refunded = 6999", "goods_refunded = 7000"),
+    order("order-refunded", 1, "goods_refunded = 7001", "goods_refunded = 7000"),
     payment("order-refunded", 5, "refunded = 499", "refunded = 500", 5),
-    payment("order-refunded", 1, "refunded = 5999", "refunded = 6000", 1),
     order("order-refund-due", 1, "refund_due = 1001", "refund_due = 1000"),
     order("order-refund-due", 5, "refund_due = 0", "refund_due = 500"),
     payment("payment-hold", 1, "status = 'RELEASED'", "status = 'PAID'"),
@@ -61,7 +61,7 @@ DAMAGES = [
     payment("payment-refunded", 1, "refunded = 6001", "refunded = 6000"),
     piece("piece-card", "2/0", *AWAY),
     piece("piece-card", "2/0", "card_id = 1", "card_id = 3"),
-    piece("order-refunded", "2/2", "taken_back = FALSE", "taken_back = TRUE", 2),
+    piece("order-refunded", "2/1", "taken_back = TRUE", "taken_back = FALSE", 2),
     piece("piece-card", "2/1", "taken_back = TRUE", "taken_back = FALSE"),
     piece("piece-card", "4/0", "card_id = NULL", "card_id = 4"),
     piece("piece-card", "4/1", "card_id = 1", "card_id = NULL"),

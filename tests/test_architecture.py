@@ -26,11 +26,12 @@ from tests.house import (
     SQL,
     TEXTS,
 )
+from tests.sources import modules
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "giftgql"
 
-SOURCES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = list(modules(PACKAGE))
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 
@@ -257,7 +258,7 @@ def test_chance_comes_from_the_system() -> None:
 @pytest.mark.parametrize("folder", ["giftgql", "tests"])
 def test_modules_have_400_lines_at_most_and_functions_under_50(folder: str) -> None:
     long = []
-    for file in sorted((ROOT / folder).rglob("*.py")):
+    for file in modules(ROOT / folder):
         if (lines := len(file.read_text().splitlines())) > 400:
             long.append(f"{file.relative_to(ROOT)}: {lines}")
         for node in ast.walk(tree(file)):

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 
 import pytest
 
+from tests.sources import modules
 from tests.test_architecture import LOCKS, ROOT, imports, tree
 
 FLOORS = {
@@ -48,9 +49,7 @@ def pinned(lock: str) -> dict[str, str]:
 def imported(folder: str) -> set[str]:
     """The distributions that the sources in a folder import."""
     libraries = {
-        target.split(".")[0]
-        for file in (ROOT / folder).rglob("*.py")
-        for target, _ in imports(tree(file))
+        target.split(".")[0] for file in modules(ROOT / folder) for target, _ in imports(tree(file))
     }
     foreign = libraries - sys.stdlib_module_names - {"giftgql", "tests"}
     return {canonical(DISTRIBUTIONS[library][0]) for library in foreign}

@@ -29,6 +29,7 @@ from giftgql.values import METADATA_BYTES
 from tests import servers
 from tests.client import Answer, Client, Server
 from tests.conftest import SetClock
+from tests.sources import modules
 
 pytestmark = pytest.mark.real_argon2
 
@@ -164,7 +165,7 @@ def named_in_code(enum: str) -> set[str]:
     """The members that the code does something with, and does not only list."""
     return {
         node.attr
-        for file in (ROOT / "giftgql").rglob("*.py")
+        for file in modules(ROOT / "giftgql")
         if file.name not in ("permissions.py", "server.py")
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.Attribute)
@@ -315,7 +316,7 @@ def test_the_map_has_every_file_and_no_other() -> None:
     folders = {path for path in listed if path.endswith("/")}
     assert all((package / path).exists() for path in listed)
     usual = {"__init__.py", "models.py", "repository.py", "service.py", "api.py"}
-    for file in package.rglob("*.py"):
+    for file in modules(package):
         path = file.relative_to(package)
         if str(path) in listed or str(path) == "__init__.py":
             continue

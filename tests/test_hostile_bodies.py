@@ -22,10 +22,10 @@ from starlette.requests import Request
 
 from giftgql import guard, log
 from giftgql.app.asked import by_get
-from giftgql.app.bodies import BadBody
 from giftgql.errors import OperationTooComplex
 from giftgql.permissions import Permission
 from giftgql.settings import Settings
+from giftgql.web.bodies import BadBody
 from tests.client import Answer, Client
 from tests.conftest import MakeClient, Templates
 from tests.hostile import (

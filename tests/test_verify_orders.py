@@ -30,6 +30,7 @@ async def orders(admin: Client, store: Store) -> None:
     await placed(admin, box, gift(await product(admin)))
     fifth = await placed(admin, goods("10.00"), payments=[cash("5.00")])
     done(await ordering.cancel(admin, fifth))
+    await placed(admin, goods("10.00"), payments=[cash("10.00")])
 
 
 async def test_each_row_of_an_order_that_is_wrong_is_named(admin: Client, store: Store) -> None:

@@ -55,26 +55,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
 
     app = Starlette(
         lifespan=lifespan,
-        routes=[
-            Route("/", _home, methods=["GET"]),
-            Route("/graphql", GraphQLEndpoint(schema.build(), trusted.documents(settings))),
-            Route("/imports/{kind}", files.import_file, methods=["POST"]),
-            Route("/imports/{id}/failures.csv", files.failures, methods=["GET"]),
-            Route("/exports/campaigns/{id}.csv", files.export_campaign, methods=["GET"]),
-            Route("/exports/cards.csv", files.export_cards, methods=["GET"]),
-            Route("/exports/transactions.csv", files.export_transactions, methods=["GET"]),
-            Route("/oauth/token", oauth.token, methods=["POST"]),
-            Route("/sign-in", signing_in.show, methods=["GET"]),
-            Route("/sign-in", signing_in.sign_in, methods=["POST"]),
-            Route("/sign-in/openid", openid.begin, methods=["GET"]),
-            Route("/sign-in/callback", openid.come_back, methods=["GET"]),
-            Route("/sign-out", signing_in.sign_out, methods=["POST"]),
-            Route("/explorer/schema.graphql", explorer.schema_text, methods=["GET"]),
-            Route("/built/{path:path}", built.file, methods=["GET"]),
-            Route("/static/{name}", pages.static, methods=["GET"]),
-            Route("/healthz", health.alive, methods=["GET"]),
-            Route("/readyz", health.ready, methods=["GET"]),
-        ],
+        routes=_routes(settings),
         exception_handlers={HTTPException: _http_error},
     )
     app.router.redirect_slashes = False  # it would send a caller wherever its Host header says
@@ -84,6 +65,29 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
 
 def _provider(issuer: str) -> Provider | None:
     return Provider(issuer) if issuer else None
+
+
+def _routes(settings: Settings) -> list[Route]:
+    return [
+        Route("/", _home, methods=["GET"]),
+        Route("/graphql", GraphQLEndpoint(schema.build(), trusted.documents(settings))),
+        Route("/imports/{kind}", files.import_file, methods=["POST"]),
+        Route("/imports/{id}/failures.csv", files.failures, methods=["GET"]),
+        Route("/exports/campaigns/{id}.csv", files.export_campaign, methods=["GET"]),
+        Route("/exports/cards.csv", files.export_cards, methods=["GET"]),
+        Route("/exports/transactions.csv", files.export_transactions, methods=["GET"]),
+        Route("/oauth/token", oauth.token, methods=["POST"]),
+        Route("/sign-in", signing_in.show, methods=["GET"]),
+        Route("/sign-in", signing_in.sign_in, methods=["POST"]),
+        Route("/sign-in/openid", openid.begin, methods=["GET"]),
+        Route("/sign-in/callback", openid.come_back, methods=["GET"]),
+        Route("/sign-out", signing_in.sign_out, methods=["POST"]),
+        Route("/explorer/schema.graphql", explorer.schema_text, methods=["GET"]),
+        Route("/built/{path:path}", built.file, methods=["GET"]),
+        Route("/static/{name}", pages.static, methods=["GET"]),
+        Route("/healthz", health.alive, methods=["GET"]),
+        Route("/readyz", health.ready, methods=["GET"]),
+    ]
 
 
 async def _work(store: Store) -> None:

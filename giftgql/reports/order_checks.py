@@ -3,20 +3,27 @@
 from giftgql.reports.rules import Rule
 
 KEPT = """kept AS (
-    SELECT order_id, SUM(CASE WHEN status = 'PAID' THEN amount ELSE 0 END) AS paid,
-           SUM(CASE WHEN status <> 'RELEASED' THEN amount ELSE 0 END) AS amount,
-           SUM(refunded) AS refunded,
-           SUM(CASE WHEN card_id IS NULL THEN refunded ELSE 0 END) AS due
-    FROM order_payment GROUP BY order_id
+    SELECT p.order_id, SUM(CASE WHEN p.status = 'PAID' THEN p.amount ELSE 0 END) AS paid,
+           SUM(CASE WHEN p.status <> 'RELEASED' THEN p.amount ELSE 0 END) AS amount,
+           SUM(CASE WHEN g.amount > p.refunded THEN g.amount ELSE p.refunded END) AS refunded,
+           SUM(CASE WHEN g.amount IS NULL THEN p.refunded
+                    WHEN p.refunded > g.amount THEN p.refunded - g.amount ELSE 0 END) AS due
+    FROM order_payment p LEFT JOIN given g ON g.id = p.movement_id
+    GROUP BY p.order_id
 )"""
-"""What is paid and held of an order, what of that was refunded, and what the shop is to give."""
+"""What is paid and held of an order; what of that was refunded, by the order or past it; and what
+of that went back to no gift card, so that the shop is to give it."""
+
+GIVEN = """given AS (
+    SELECT about_id AS id, SUM(amount) AS amount FROM movement
+    WHERE type = 'REFUND' AND state = 'POSTED' GROUP BY about_id
+)"""
+"""What was given back of each movement."""
 
 RETURNED = """returned AS (
-    SELECT order_id, SUM(CASE WHEN movement_id IS NULL THEN cost ELSE 0 END) AS not_issued,
-           SUM(CASE WHEN movement_id IS NULL THEN 0 ELSE cost END) AS taken_back
-    FROM order_piece WHERE taken_back GROUP BY order_id
+    SELECT order_id, SUM(cost) AS cost FROM order_piece WHERE taken_back GROUP BY order_id
 )"""
-"""What the pieces cost that were never issued, and those that were taken back."""
+"""What the pieces cost that were never issued, or were taken back."""
 
 ENDED = """ended AS (
     SELECT m.id, m.account_id, m.type, m.amount, COALESCE(e.captured, 0) AS captured
@@ -53,42 +60,38 @@ ORDERS = (
                                    ELSE 'nothing held of ' END || CAST(o.total AS VARCHAR(20)),
                COALESCE(k.amount, 0)
         FROM customer_order o LEFT JOIN kept k ON k.order_id = o.id
-        WHERE o.status = 'PENDING' AND COALESCE(k.amount, 0) >= o.total
+        WHERE o.status = 'PENDING' AND COALESCE(k.amount - k.refunded, 0) >= o.total
            OR o.status = 'PAID' AND COALESCE(k.paid, 0) < o.total
            OR o.status <> 'PENDING' AND COALESCE(k.paid, 0) <> COALESCE(k.amount, 0)
         """,
-        (KEPT,),
+        (GIVEN, KEPT),
     ),
     Rule(
         "order-refunded",
         "customer_order",
-        "What was given back of an order's payments is what was paid beyond it, what was given "
-        "back for goods, and what the cards cost that were taken back; of a cancelled one all.",
+        "What an order gave back for goods and for cards was given back of its payments, and of a "
+        "cancelled one all.",
         """
-        SELECT o.id, CASE o.status WHEN 'CANCELLED' THEN COALESCE(k.paid, 0) WHEN 'PENDING' THEN 0
-                     ELSE o.goods_refunded + COALESCE(r.taken_back, 0)
-                          + COALESCE(k.paid, 0) - o.total END,
+        SELECT o.id, CASE o.status WHEN 'CANCELLED' THEN COALESCE(k.paid, 0)
+                     ELSE o.goods_refunded + COALESCE(r.cost, 0) END,
                COALESCE(k.refunded, 0)
         FROM customer_order o LEFT JOIN kept k ON k.order_id = o.id
         LEFT JOIN returned r ON r.order_id = o.id
-        WHERE COALESCE(k.refunded, 0) <>
-              CASE o.status WHEN 'CANCELLED' THEN COALESCE(k.paid, 0) WHEN 'PENDING' THEN 0
-              ELSE o.goods_refunded + COALESCE(r.taken_back, 0) + COALESCE(k.paid, 0) - o.total END
+        WHERE COALESCE(k.refunded, 0) < CASE o.status WHEN 'CANCELLED' THEN COALESCE(k.paid, 0)
+                                        ELSE o.goods_refunded + COALESCE(r.cost, 0) END
         """,
-        (KEPT, RETURNED),
+        (GIVEN, KEPT, RETURNED),
     ),
     Rule(
         "order-refund-due",
         "customer_order",
-        "The shop is to give back what was refunded of payments other than by gift card, and what "
-        "the cards cost that could not be issued.",
+        "The shop is to give back what was refunded of payments and went to no gift card.",
         """
-        SELECT o.id, COALESCE(k.due, 0) + COALESCE(r.not_issued, 0), o.refund_due
+        SELECT o.id, COALESCE(k.due, 0), o.refund_due
         FROM customer_order o LEFT JOIN kept k ON k.order_id = o.id
-        LEFT JOIN returned r ON r.order_id = o.id
-        WHERE o.refund_due <> COALESCE(k.due, 0) + COALESCE(r.not_issued, 0)
+        WHERE o.refund_due <> COALESCE(k.due, 0)
         """,
-        (KEPT, RETURNED),
+        (GIVEN, KEPT),
     ),
     Rule(
         "payment-hold",
@@ -111,14 +114,14 @@ ORDERS = (
     Rule(
         "payment-refunded",
         "order_payment",
-        "What an order gave back to a gift card was given back to it.",
+        "What a paid order gave back to a gift card was given back to it.",
         """
-        SELECT p.id, p.refunded, COALESCE(SUM(r.amount), 0)
-        FROM order_payment p LEFT JOIN movement r
-            ON r.about_id = p.movement_id AND r.type = 'REFUND' AND r.state = 'POSTED'
-        WHERE p.card_id IS NOT NULL AND p.refunded > 0
-        GROUP BY p.id, p.refunded HAVING COALESCE(SUM(r.amount), 0) < p.refunded
+        SELECT p.id, p.refunded, COALESCE(g.amount, 0)
+        FROM order_payment p JOIN customer_order o ON o.id = p.order_id
+        LEFT JOIN given g ON g.id = p.movement_id
+        WHERE o.status = 'PAID' AND p.card_id IS NOT NULL AND COALESCE(g.amount, 0) < p.refunded
         """,
+        (GIVEN,),
     ),
     Rule(
         "piece-card",
