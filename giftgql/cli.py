@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from giftgql import cli_bulk, cli_reports
+from giftgql import cli_bulk, cli_reports, cli_staff
 from giftgql.terminal import fail, run, settings_or_fail, with_store
 
 if TYPE_CHECKING:
@@ -240,6 +240,7 @@ def keys_rotate() -> None:
     typer.echo(f"A new key is in {path}, and all codes are encrypted with it. Keep a copy of it.")
 
 
+cli_staff.add_to(app)
 cli_bulk.add_to(app)
 cli_reports.add_to(app)
 

@@ -5,8 +5,9 @@
 | `ggk_` | a client's key (its client secret) | until revoked |
 | `ggt_` | a client's access token | minutes |
 | `ggm_` | a member's token | minutes |
+| `ggs_` | a staff member's personal access key | until revoked |
 
-All match `gg[ktm]_(?:[0-9A-Za-z]{8}_)?[0-9A-Za-z]{38}`, the last six being a CRC-32, so scanners
+All match `gg[kmst]_(?:[0-9A-Za-z]{8}_)?[0-9A-Za-z]{38}`, the last six being a CRC-32, so scanners
 find leaked ones and the server refuses mistyped ones without asking the database.
 """
 
@@ -16,10 +17,10 @@ import secrets
 import string
 import zlib
 
-KEY, ACCESS_TOKEN, MEMBER_TOKEN = "ggk_", "ggt_", "ggm_"
+KEY, ACCESS_TOKEN, MEMBER_TOKEN, STAFF_KEY = "ggk_", "ggt_", "ggm_", "ggs_"
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_FORM = re.compile(r"gg[ktm]_(?:[0-9A-Za-z]{8}_)?[0-9A-Za-z]{38}")
+_FORM = re.compile(r"gg[kmst]_(?:[0-9A-Za-z]{8}_)?[0-9A-Za-z]{38}")
 
 
 def random_text(symbols: int) -> str:
@@ -38,7 +39,7 @@ def is_well_formed(text: str) -> bool:
 
 
 def key_id(key: str) -> str:
-    """The public id within a well-formed `ggk_` key."""
+    """The public id within a well-formed `ggk_` or `ggs_` key."""
     return key.split("_")[1]
 
 

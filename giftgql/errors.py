@@ -127,7 +127,7 @@ class Unauthenticated(Refusal):
     code = ErrorCode.UNAUTHENTICATED
 
     def __init__(self) -> None:
-        super().__init__("A valid bearer token is needed.")
+        super().__init__("A valid bearer token, or a sign-in, is needed.")
 
 
 class PermissionDenied(Refusal):

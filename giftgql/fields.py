@@ -23,13 +23,15 @@ Result = TypeVar("Result")
 Resolver = Callable[Concatenate[Any, Info, Arguments], Awaitable[Result]]
 
 MEMBER_TOKEN = "a member's token"  # noqa: S105  says what is needed
+STAFF = "a staff member"
+_KINDS = {MEMBER_TOKEN: CallerKind.MEMBER, STAFF: CallerKind.STAFF}
 Need = Permission | tuple[Permission, ...] | str
 
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
-    description="The caller needs one of these permissions, or a member's token; else "
-    "`PERMISSION_DENIED`. A field's description names what else its arguments need.",
+    description="The caller needs one of these permissions, or a member's token, or is to be "
+    "staff; else `PERMISSION_DENIED`. A field's description names what else its arguments need.",
 )
 class Requires:
     any_of: list[str]
@@ -100,7 +102,7 @@ def _leave_out_nulls(field: StrawberryField) -> None:
 def _meets(caller: Caller, need: Permission | str) -> bool:
     if isinstance(need, Permission):
         return caller.may(need)
-    return caller.kind is CallerKind.MEMBER
+    return caller.kind is _KINDS[need]
 
 
 def selected(info: Info) -> frozenset[str]:

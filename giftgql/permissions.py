@@ -1,14 +1,14 @@
 """Who may do what: permissions, the roles that bundle them, and the caller who holds them.
 
 Source: section 2 of the behaviour reference (POS document). Effective rights are the union of
-a client's roles and its single permissions.
+the roles and the single permissions of a client or a staff member.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from giftgql.errors import Described, PermissionDenied
+from giftgql.errors import Described, InvalidInput, PermissionDenied
 
 
 class Permission(Described):
@@ -140,6 +140,25 @@ def rights(roles: Iterable[str], permissions: Iterable[str]) -> frozenset[Permis
     return single.union(*(ROLES.get(role, frozenset()) for role in roles))
 
 
+def known_rights(roles: Iterable[str], permissions: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Roles and permissions in the form that is stored. Refuses unknown ones by name."""
+    if unknown := set(roles) - ROLES.keys():
+        raise InvalidInput(
+            "roles", f"has no {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}"
+        )
+    if unknown := set(permissions) - {permission.value for permission in Permission}:
+        raise InvalidInput("permissions", f"has no {', '.join(sorted(unknown))}")
+    return sorted(set(roles)), sorted(set(permissions))
+
+
+def holder_name(name: str) -> str:
+    """The name of somebody or something that holds rights: 1 to 100 printable characters."""
+    name = name.strip()
+    if not 1 <= len(name) <= 100 or not name.isprintable():
+        raise InvalidInput("name", "must have 1 to 100 printable characters")
+    return name
+
+
 class Channel(Described):
     IN_STORE = "IN_STORE", "A till or a person in a store: the card is at hand."
     ONLINE = "ONLINE", "A web shop or an app: physical codes need their PIN."
@@ -148,12 +167,14 @@ class Channel(Described):
 class CallerKind(StrEnum):
     CLIENT = "client"
     MEMBER = "member"
+    STAFF = "staff"
     SERVER = "server"
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling, and what they may do. `id` is the client's or the member's public id."""
+    """Who is calling, and what they may do. `id` is the client's, the member's or the staff
+    member's public id."""
 
     kind: CallerKind
     id: str
@@ -162,7 +183,7 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """Unique over all kinds, as keys and logs need it: `client:ggc_…`, `member:C0001`."""
+        """Unique over all kinds, as keys and logs need it: `client:ggc_…`, `staff:ggp_…`."""
         return f"{self.kind.value}:{self.id}"
 
     @property

@@ -24,6 +24,7 @@ from giftgql.outbox.api import OutboxMutation, OutboxQuery
 from giftgql.pools.api import PoolMutation, PoolQuery
 from giftgql.products.api import ProductMutation, ProductQuery
 from giftgql.reports.api import ReportQuery
+from giftgql.staff.api import StaffQuery
 from giftgql.standing.api import StandingMutation
 from giftgql.values import SCALARS
 from giftgql.webhooks.api import WebhookMutation, WebhookQuery
@@ -34,7 +35,7 @@ Query = merge_types(
     "Query",
     (
         *(CardQuery, MovementQuery, ProductQuery, PoolQuery, ImportQuery, CampaignQuery),
-        *(OrderQuery, ReportQuery, MemberQuery, OutboxQuery, WebhookQuery),
+        *(OrderQuery, ReportQuery, MemberQuery, OutboxQuery, WebhookQuery, StaffQuery),
     ),
 )
 Mutation = merge_types(

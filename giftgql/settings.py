@@ -48,6 +48,10 @@ _MAILBOX = re.compile(
     r"(?P<local>[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+)@(?P<domain>[A-Za-z0-9.-]+)(?(bracket)>)"
 )
 
+_ORIGIN = re.compile(
+    r"(https)://[a-z0-9.-]+(:\d{1,5})?|(http)://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?"
+)
+
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
 
 
@@ -121,6 +125,15 @@ class Settings(BaseSettings):
     time_zone: str = Field("UTC", description="IANA time zone in which a day of expiry ends.")
     access_token_seconds: Seconds = Field(900, description="Life of a client's access token.")
     member_token_seconds: Seconds = Field(900, description="Life of a member's token.")
+    session_seconds: Seconds = Field(
+        28_800, description="Longest time for which staff are signed in."
+    )
+    session_idle_seconds: Seconds = Field(
+        1_800, description="After how long without a request staff are signed out."
+    )
+    public_url: str = Field(
+        "", description="Origin at which browsers reach the server: https, a host, perhaps a port."
+    )
     authorize_seconds: Seconds = Field(
         86_400, description="How long an authorisation holds that names no time."
     )
@@ -231,6 +244,13 @@ class Settings(BaseSettings):
         _mailbox(value)
         if info.data.get("smtp_url") and value == NOBODY:
             raise ValueError("is needed with an SMTP server")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _known_origin(cls, value: str) -> str:
+        if value and not _ORIGIN.fullmatch(value):
+            raise ValueError("must be https, a host and perhaps a port; http on this machine")
         return value
 
     @cached_property

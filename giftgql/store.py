@@ -35,6 +35,7 @@ from giftgql.reports.repository import ReportRepository
 from giftgql.requests.repository import RequestRepository
 from giftgql.rows import Clock
 from giftgql.settings import Settings
+from giftgql.staff.repository import StaffRepository
 from giftgql.succession.repository import SuccessionRepository
 from giftgql.together import Together
 from giftgql.tries.repository import TriesRepository
@@ -130,6 +131,10 @@ class Reading:
     @cached_property
     def tries(self) -> TriesRepository:
         return TriesRepository(self.session)
+
+    @cached_property
+    def staff(self) -> StaffRepository:
+        return StaffRepository(self.session)
 
     @cached_property
     def jobs(self) -> JobRepository:

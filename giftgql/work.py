@@ -21,6 +21,7 @@ from giftgql.ledger import service as ledger
 from giftgql.mail import service as mail
 from giftgql.orders import service as orders
 from giftgql.outbox import service as outbox
+from giftgql.staff import service as staff
 from giftgql.startup import RESEAL
 from giftgql.store import Store, Transaction
 from giftgql.tries import service as tries
@@ -38,7 +39,12 @@ Batch = Callable[[Transaction], Awaitable[int]]
 async def sweep(store: Store, lease: Lease | None = None) -> bool:
     """End holds and expire funds whose time has come, and forget what is old, in short
     transactions, so that tills need not wait for it."""
-    forget = (tries.forget_old, receiving.forget_unfinished, webhooks.forget_old)
+    forget = (
+        tries.forget_old,
+        staff.forget_ended,
+        receiving.forget_unfinished,
+        webhooks.forget_old,
+    )
     for batch in (orders.end_overdue, ledger.sweep, *forget):
         while await _batch(store, lease, batch):
             pass

@@ -1,7 +1,7 @@
 """The plan of the house, in tables: features, layers, and who may know whom and what."""
 
 FEATURES = (
-    *("installation", "requests", "clients", "members", "audit", "tries", "jobs"),
+    *("installation", "requests", "clients", "members", "audit", "tries", "staff", "jobs"),
     *("ledger", "products", "pools", "campaigns", "cards", "outbox", "succession", "standing"),
     *(
         "movements",
@@ -149,7 +149,7 @@ TEXTS |= {"imports.cells", "imports.card_rows", "imports.pool_rows"}
 
 ABOVE = {
     *("store", "startup", "doctor", "server", "schema", "work", "app"),
-    *("cli", "cli_reports", "cli_bulk"),
+    *("cli", "cli_reports", "cli_bulk", "cli_staff", "web"),
 }
 """They put features together. Of these a feature knows only the store."""
 

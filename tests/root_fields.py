@@ -18,6 +18,7 @@ ROOT_FIELDS = {
     "webhook": "{ webhook { until } }",
     "outbox": "{ outbox { until } }",
     "order": "{ order { until } }",
+    "viewer": "{ viewer { id } }",
     **{
         name: f"mutation {{ {name}({given}) {{ {answered} }} }}"
         for name, given, answered in (

@@ -31,7 +31,7 @@ from giftgql import schema
 from giftgql.cards.api import CardMutation, CardQuery
 from giftgql.context import Info
 from giftgql.errors import ErrorCode
-from giftgql.fields import MEMBER_TOKEN, resolved
+from giftgql.fields import MEMBER_TOKEN, STAFF, resolved
 from giftgql.permissions import Permission
 from tests.client import Client
 from tests.conftest import MakeClient
@@ -45,7 +45,7 @@ QUERIES = {
     *("giftcard", "giftcardBalance", "giftcardTrans", "member", "me"),
     *("giftcardProduct", "giftcardPool", "giftcardCampaign", "giftcardImport"),
     *("giftcardLiability", "giftcardTransSummary", "ledgerCheck", "ledgerTrialBalance"),
-    *("outbox", "webhook", "order"),
+    *("outbox", "webhook", "order", "viewer"),
 }
 NOUNS = {
     "giftcard": ("giftcard", "GiftCard"),
@@ -134,7 +134,7 @@ def test_every_root_field_can_be_refused_alone() -> None:
 
 
 def test_every_root_field_says_who_may_use_it() -> None:
-    known = {permission.value for permission in Permission} | {MEMBER_TOKEN}
+    known = {permission.value for permission in Permission} | {MEMBER_TOKEN, STAFF}
     for name, _, node in root_fields():
         needs = [each for each in node.directives or () if each.name.value == "requires"]
         assert len(needs) == 1, name

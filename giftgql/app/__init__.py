@@ -1,7 +1,8 @@
-"""The HTTP server: Starlette is known here and nowhere else.
+"""The HTTP server: Starlette is known here, to the pages in `web`, and nowhere else.
 
 `edge` surrounds every request, `callers` says who is calling, `graphql` is the API, `files` takes
-in and gives out CSV, `oauth` gives out access tokens, `health` answers the load balancer.
+in and gives out CSV, `oauth` gives out access tokens, `health` answers the load balancer,
+`signing_in` lets staff in.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from giftgql import log, schema, work
-from giftgql.app import files, health, oauth
+from giftgql.app import files, health, oauth, signing_in
 from giftgql.app.callers import Callers
 from giftgql.app.edge import Edge
 from giftgql.app.graphql import GraphQLEndpoint
@@ -25,6 +26,7 @@ from giftgql.errors import ErrorCode
 from giftgql.settings import Settings, read_settings
 from giftgql.startup import open_store
 from giftgql.store import Store
+from giftgql.web import pages
 
 
 def create_app(settings: Settings | None = None, store: Store | None = None) -> Starlette:
@@ -60,6 +62,10 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
             Route("/exports/cards.csv", files.export_cards, methods=["GET"]),
             Route("/exports/transactions.csv", files.export_transactions, methods=["GET"]),
             Route("/oauth/token", oauth.token, methods=["POST"]),
+            Route("/sign-in", signing_in.show, methods=["GET"]),
+            Route("/sign-in", signing_in.sign_in, methods=["POST"]),
+            Route("/sign-out", signing_in.sign_out, methods=["POST"]),
+            Route("/static/{name}", pages.static, methods=["GET"]),
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
         ],

@@ -1,20 +1,34 @@
 import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
+
+from starlette.requests import Request
 
 from giftgql import credentials
 from giftgql.clients import service as clients
 from giftgql.errors import Unauthenticated
 from giftgql.members import service as members
 from giftgql.permissions import Caller
-from giftgql.store import Store
+from giftgql.staff import service as staff
+from giftgql.store import Reading, Store
+from giftgql.web import sessions
 
 RIGHTS_SECONDS = 2.0
 """For how long a credential is not asked about again: so late a disabled client is refused."""
 
 REMEMBERED = 10_000
+
+
+Authenticate = Callable[[Reading, str], Awaitable[tuple[Caller, datetime | None] | None]]
+_AUTHENTICATE: dict[str, Authenticate] = {
+    credentials.KEY: clients.authenticate,
+    credentials.ACCESS_TOKEN: clients.authenticate,
+    credentials.MEMBER_TOKEN: members.authenticate,
+    credentials.STAFF_KEY: staff.authenticate,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +39,23 @@ class _Known:
 
 
 class Callers:
-    """Tells who is calling from the bearer credential in a request's header."""
+    """Tells who is calling from the bearer credential in a request's header, or from the session
+    of a browser, of which the rights are read anew each time."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._asked: dict[bytes, asyncio.Future[_Known]] = {}
+
+    async def of(self, request: Request) -> Caller:
+        """The caller of a request, before its body is read. Raises Unauthenticated."""
+        authorization = request.headers.get("authorization")
+        if authorization is not None:
+            return await self.identify(authorization)
+        session = await sessions.calling(request)
+        if session is None:
+            raise Unauthenticated
+        return session.caller
 
     async def identify(self, authorization: str | None) -> Caller:
         """The caller. Raises Unauthenticated; what is mistyped is not looked up."""
@@ -62,11 +87,7 @@ class Callers:
 
     async def _read(self, credential: str) -> _Known:
         read_at = monotonic()
-        authenticate = (
-            members.authenticate
-            if credential.startswith(credentials.MEMBER_TOKEN)
-            else clients.authenticate
-        )
+        authenticate = _AUTHENTICATE[credential[:4]]
         async with self._store.read() as reading:
             found = await authenticate(reading, credential)
         if found is None:

@@ -1,6 +1,6 @@
 """Files over HTTP: `POST /imports/pools|cards` takes them in, `GET /exports/….csv` gives them out.
 
-The caller is identified from the header before the body is read, as for GraphQL. What is refused
+The caller is identified before the body is read, as for GraphQL. What is refused
 is answered in the form of a GraphQL error, with an HTTP status.
 """
 
@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
-from giftgql.app.bodies import media_type_of
 from giftgql.app.responses import failure, json_response
 from giftgql.cards.criteria import Criteria as CardCriteria
 from giftgql.cards.models import CardStatus
@@ -30,6 +29,7 @@ from giftgql.permissions import Caller, Permission
 from giftgql.spreadsheets import Table, csv_bytes
 from giftgql.store import Store
 from giftgql.values import text
+from giftgql.web.bodies import media_type_of
 
 log = structlog.get_logger("giftgql.files")
 
@@ -54,8 +54,7 @@ def for_callers(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
 
     async def identified(request: Request) -> Response:
         try:
-            authorization = request.headers.get("authorization")
-            caller = await request.app.state.callers.identify(authorization)
+            caller = await request.app.state.callers.of(request)
             request.state.log["caller"] = caller.name
             return await handler(request, caller)
         except Refusal as refusal:

@@ -11,11 +11,11 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
-from giftgql.app.bodies import BadBody, media_type_of, read_body
 from giftgql.app.responses import GRAPHQL_JSON, JSON, failure, json_response
 from giftgql.context import Context
 from giftgql.errors import ErrorCode, Refusal, Unauthenticated, Unavailable
 from giftgql.schema import Schema, is_of_the_document
+from giftgql.web.bodies import BadBody, media_type_of, read_body
 
 MOST_ERRORS = 5
 _OPERATIONS = {OperationType.QUERY, OperationType.MUTATION}
@@ -68,7 +68,7 @@ class GraphQLEndpoint:
             sentence = f"Accept must allow {GRAPHQL_JSON} or {JSON}."
             return failure(406, ErrorCode.BAD_REQUEST, sentence)
         try:
-            caller = await request.app.state.callers.identify(request.headers.get("authorization"))
+            caller = await request.app.state.callers.of(request)
         except Unauthenticated as refusal:
             headers = {"WWW-Authenticate": "Bearer"}
             return failure(401, refusal.code, str(refusal), headers=headers, media_type=media_type)

@@ -2,21 +2,18 @@
 
 from base64 import b64decode
 from binascii import Error as NotBase64
-from urllib.parse import parse_qsl, unquote_plus
+from urllib.parse import unquote_plus
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from giftgql import credentials
-from giftgql.app.bodies import BadBody, media_type_of, read_body
 from giftgql.app.responses import json_response
 from giftgql.clients import service as clients
 from giftgql.clients.service import Token
 from giftgql.errors import Unavailable
 from giftgql.store import Store
-
-FORM = "application/x-www-form-urlencoded"
-MOST_PARAMETERS = 20
+from giftgql.web.bodies import BadBody, read_form
 
 
 class _Refused(Exception):
@@ -73,21 +70,13 @@ async def _granted(store: Store, client_id: str, secret: str) -> Token:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    if media_type_of(request) != FORM:
-        raise _Refused("invalid_request", f"Content-Type must be {FORM}.")
+    """What is given; empty is as good as absent, as RFC 6749, section 3.2 says."""
     try:
-        body = await read_body(request, request.state.settings)
-        pairs = parse_qsl(
-            body.decode(), keep_blank_values=True, max_num_fields=MOST_PARAMETERS, errors="strict"
-        )
+        form = await read_form(request)
     except BadBody as bad:
-        raise _Refused("invalid_request", str(bad), bad.status) from None
-    except ValueError:
-        raise _Refused("invalid_request", "The form is malformed.") from None
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        raise _Refused("invalid_request", "A parameter is given twice.")
-    return {name: value for name, value in form.items() if value}  # as RFC 6749, section 3.2 says
+        status = 400 if bad.status == 415 else bad.status
+        raise _Refused("invalid_request", str(bad), status) from None
+    return {name: value for name, value in form.items() if value}
 
 
 def _credentials(request: Request, form: dict[str, str]) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The audit trail: what staff did to cards and secrets, by whom and why.
+"""The audit trail: what was done to cards, secrets and staff, by whom and why.
 
 - An event is written in the transaction that does the thing: both are there or neither is.
 - Events are never changed and never removed; triggers hold the database to it.

@@ -18,6 +18,12 @@ class Event(Described):
     WEBHOOK_ADDED = "WEBHOOK_ADDED", "An endpoint of webhooks was added."
     WEBHOOK_EDITED = "WEBHOOK_EDITED", "An endpoint of webhooks was changed, or got a new secret."
     WEBHOOK_REMOVED = "WEBHOOK_REMOVED", "An endpoint of webhooks was removed."
+    STAFF_ADDED = "STAFF_ADDED", "A staff member was added."
+    STAFF_RIGHTS_SET = "STAFF_RIGHTS_SET", "A staff member got other rights."
+    STAFF_KEY_ADDED = "STAFF_KEY_ADDED", "A staff member got a new key."
+    STAFF_KEYS_REVOKED = "STAFF_KEYS_REVOKED", "A staff member's keys were revoked."
+    STAFF_DISABLED = "STAFF_DISABLED", "A staff member was disabled."
+    STAFF_SIGNED_IN = "STAFF_SIGNED_IN", "A staff member signed in."
     SECRET_UNLOCKED = "SECRET_UNLOCKED", "Wrong tries of a card's PINs and CVVs were forgotten."
 
 

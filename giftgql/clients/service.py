@@ -5,8 +5,8 @@ from secrets import compare_digest
 
 from giftgql import credentials
 from giftgql.clients.models import AccessToken, Client, ClientKey
-from giftgql.errors import InvalidInput, NotFound
-from giftgql.permissions import ROLES, Caller, CallerKind, Channel, Permission, rights
+from giftgql.errors import NotFound
+from giftgql.permissions import Caller, CallerKind, Channel, holder_name, known_rights, rights
 from giftgql.store import Reading, Transaction
 
 LIVE_KEYS = 2
@@ -37,13 +37,10 @@ async def add(
     channel: Channel = Channel.ONLINE,
 ) -> Credential:
     """Add a client with one key. Refuses unknown roles and permissions by name."""
-    name = name.strip()
-    if not 1 <= len(name) <= 100 or not name.isprintable():
-        raise InvalidInput("name", "must have 1 to 100 printable characters")
-    roles, permissions = _known_rights(roles, permissions)
+    roles, permissions = known_rights(roles, permissions)
     client = Client(
         public_id=f"ggc_{credentials.random_text(12)}",
-        name=name,
+        name=holder_name(name),
         channel=channel,
         roles=roles,
         permissions=permissions,
@@ -57,7 +54,7 @@ async def set_rights(
     tx: Transaction, client_id: str, *, roles: Iterable[str], permissions: Iterable[str]
 ) -> None:
     """Give a client these roles and permissions in place of those it has."""
-    known = _known_rights(roles, permissions)
+    known = known_rights(roles, permissions)
     client = await tx.clients.lock(client_id)
     if client is None:
         raise NotFound("clientId", "client")
@@ -134,13 +131,3 @@ async def _add_key(tx: Transaction, client: Client) -> Credential:
 def _caller(client: Client) -> Caller:
     permissions = rights(client.roles, client.permissions)
     return Caller(CallerKind.CLIENT, client.public_id, permissions, client.channel)
-
-
-def _known_rights(roles: Iterable[str], permissions: Iterable[str]) -> tuple[list[str], list[str]]:
-    if unknown := set(roles) - ROLES.keys():
-        raise InvalidInput(
-            "roles", f"has no {', '.join(sorted(unknown))}; there are {', '.join(ROLES)}"
-        )
-    if unknown := set(permissions) - {permission.value for permission in Permission}:
-        raise InvalidInput("permissions", f"has no {', '.join(sorted(unknown))}")
-    return sorted(set(roles)), sorted(set(permissions))

@@ -39,6 +39,10 @@ class TriesRepository:
         onto = sqlite.insert(Tries).values(rows)
         return onto.on_conflict_do_update(index_elements=unique, set_=as_it_is)
 
+    async def find(self, subject: bytes, scope: str) -> Tries | None:
+        query = select(Tries).where(Tries.subject == subject, Tries.scope == scope)
+        return (await self.session.exec(query)).first()
+
     async def lock_by_subjects(self, subjects: Collection[bytes]) -> Sequence[Tries]:
         query = (
             select(Tries)

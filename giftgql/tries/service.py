@@ -5,7 +5,7 @@ from math import ceil
 
 from giftgql.errors import RateLimited, SecretLocked
 from giftgql.permissions import Channel
-from giftgql.store import Transaction
+from giftgql.store import Reading, Transaction
 from giftgql.tries.models import Tries
 
 DELAYS = (timedelta(0), timedelta(0), timedelta(seconds=1), timedelta(seconds=4))
@@ -63,9 +63,7 @@ async def reserve(tx: Transaction, presented: bytes) -> Reserved:
         _fail(online, tx.now)
         if online.failures >= ONLINE_FAILURES:
             online.free_at = max(online.free_at, tx.now + FORGOTTEN_AFTER)
-    caller.failures += 1
-    caller.failed_at = max(caller.failed_at, tx.now)
-    caller.free_at = max(caller.free_at, tx.now - (BURST - 1) * INTERVAL) + INTERVAL
+    _fail_in_all(tx, caller)
     await tx.tries.update()
     return Reserved(presented, tx.now, online_before)
 
@@ -93,6 +91,22 @@ async def unlock(tx: Transaction, presented: Iterable[bytes]) -> None:
     await tx.tries.update()
 
 
+async def require_free(reading: Reading, place: str) -> None:
+    """Refuses `RATE_LIMITED` a place, a network address say, from which too many have failed to
+    sign in. What they presented is not counted: no key can be guessed."""
+    tries = await reading.tries.find(*_place(reading, place))
+    if (wait := _wait(tries, reading.now)) > 0:
+        raise RateLimited(wait)
+
+
+async def fail_at(tx: Transaction, place: str) -> None:
+    """Count a failure to sign in at a place."""
+    key = _place(tx, place)
+    rows = await tx.tries.add_or_lock([key], at=tx.now, free_at=_long_free(tx))
+    _fail_in_all(tx, rows[key])
+    await tx.tries.update()
+
+
 async def forget_old(tx: Transaction, at_most: int = 1_000) -> int:
     """Remove rows that no longer count for anything; returns how many."""
     return await tx.tries.delete_older(tx.now - KEPT, at_most=at_most)
@@ -106,6 +120,17 @@ async def _lock(tx: Transaction, presented: bytes) -> tuple[Tries, Tries | None,
     keys = {own, caller} if tx.caller.channel is Channel.IN_STORE else {own, online, caller}
     rows = await tx.tries.add_or_lock(keys, at=tx.now, free_at=_long_free(tx))
     return rows[own], rows.get(online), rows[caller]
+
+
+def _place(reading: Reading, place: str) -> tuple[bytes, str]:
+    return reading.vault.try_subject(b"place", place.encode()), ""
+
+
+def _fail_in_all(tx: Transaction, tries: Tries) -> None:
+    """Count a failure of a caller or a place, on whatever it was."""
+    tries.failures += 1
+    tries.failed_at = max(tries.failed_at, tx.now)
+    tries.free_at = max(tries.free_at, tx.now - (BURST - 1) * INTERVAL) + INTERVAL
 
 
 def _code(tx: Transaction, presented: bytes) -> bytes:

@@ -1,11 +1,15 @@
-"""Reading a request's body: within a limit, within a time."""
+"""Reading a request's body, a form too: within a limit, within a time."""
 
 import asyncio
+from urllib.parse import parse_qsl
 
 from starlette.requests import ClientDisconnect, Request
 
 from giftgql.errors import ErrorCode
 from giftgql.settings import Settings
+
+FORM = "application/x-www-form-urlencoded"
+MOST_FIELDS = 40
 
 
 class BadBody(Exception):
@@ -40,3 +44,20 @@ async def read_body(request: Request, settings: Settings) -> bytes:
     except ClientDisconnect:
         raise BadBody(400, "The request body ended early.") from None
     return bytes(received)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """A form's fields, the empty ones too. Raises BadBody, also where a field is given twice."""
+    if media_type_of(request) != FORM:
+        raise BadBody(415, f"Content-Type must be {FORM}.")
+    body = await read_body(request, request.state.settings)
+    try:
+        pairs = parse_qsl(
+            body.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"
+        )
+    except ValueError:
+        raise BadBody(400, "The form is malformed.") from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise BadBody(400, "A field is given twice.")
+    return form
