@@ -20,6 +20,7 @@ EnumClass = TypeVar("EnumClass", bound=type[Described])
 Item = TypeVar("Item")
 Read = TypeVar("Read")
 
+ID = strawberry.ID
 JSONObject = NewType("JSONObject", dict[str, Any])
 
 METADATA_BYTES = 4_096

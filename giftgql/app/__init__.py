@@ -22,6 +22,7 @@ from giftgql.app.callers import Callers
 from giftgql.app.edge import Edge
 from giftgql.app.graphql import GraphQLEndpoint
 from giftgql.app.responses import failure
+from giftgql.backoffice.routes import ROUTES as BACK_OFFICE
 from giftgql.errors import ErrorCode
 from giftgql.settings import Settings, read_settings
 from giftgql.startup import open_store
@@ -66,6 +67,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
             Route("/sign-in", signing_in.sign_in, methods=["POST"]),
             Route("/sign-out", signing_in.sign_out, methods=["POST"]),
             Route("/static/{name}", pages.static, methods=["GET"]),
+            *BACK_OFFICE,
             Route("/healthz", health.alive, methods=["GET"]),
             Route("/readyz", health.ready, methods=["GET"]),
         ],

@@ -27,7 +27,10 @@ _STATUS = {
 }
 Handler = Callable[[Request], Awaitable[Response]]
 
-_MEDIA_TYPES = {".css": "text/css"}
+BUILT = FOLDER.parent / "explorer" / "built" / "static"
+"""What npm brings for pages, once it was run; they do without, merely plainer."""
+
+_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
 
 
 def page(name: str, status: int = 200, *, headers: Any = None, **known: Any) -> Response:
@@ -70,7 +73,7 @@ def for_people(handler: Handler) -> Handler:
 
 
 async def static(request: Request) -> Response:
-    """`GET /static/{name}`: the style sheet."""
+    """`GET /static/{name}`: style sheets and scripts."""
     file = _files().get(request.path_params["name"])
     if file is None:
         raise HTTPException(404)
@@ -78,9 +81,16 @@ async def static(request: Request) -> Response:
     return Response(file.read_bytes(), headers=headers, media_type=_MEDIA_TYPES[file.suffix])
 
 
+def is_there(name: str) -> bool:
+    """Whether there is such a style sheet or script."""
+    return name in _files()
+
+
 @cache
 def _files() -> dict[str, Path]:
-    return {file.name: file for file in (FOLDER / "static").iterdir()}
+    folders = [each for each in (BUILT, FOLDER / "static") if each.is_dir()]
+    files = [file for folder in folders for file in folder.iterdir()]
+    return {file.name: file for file in files if file.suffix in _MEDIA_TYPES}
 
 
 @cache
