@@ -3,20 +3,14 @@
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from typing import Any
 
 import httpx
 
 from giftgql.permissions import Permission
 from giftgql.store import Store
 from tests.client import Server
-from tests.signing_in import Browser, person
+from tests.signing_in import SAME_ORIGIN, Browser, person
 
-CODES = (
-    Permission.USE_PHYSICAL_GIFT_CARD_CODES,
-    Permission.USE_EXTERNAL_GIFT_CARD_CODES,
-    Permission.USE_CRYPTO_GIFT_CARD_CODES,
-)
 _VOID = frozenset({"br", "hr", "img", "input", "link", "meta", "col", "wbr"})
 
 
@@ -116,8 +110,11 @@ class Visitor:
         answer = await self.post(form.action, {**form.fields, **typed})
         return await self.open(answer.location) if answer.status == 303 else answer
 
-    async def post(self, path: str, fields: dict[str, str], **more: Any) -> Page:
-        return Page(await self.browser.post(path, fields, **more))
+    async def post(
+        self, path: str, fields: dict[str, str], headers: dict[str, str] = SAME_ORIGIN
+    ) -> Page:
+        sent = {"Accept-Language": self.languages, **headers}
+        return Page(await self.browser.post(path, fields, headers=sent))
 
 
 async def visitor(

@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from giftgql import codes
 from giftgql.backoffice import card_page
-from giftgql.backoffice.card_page import Reach
+from giftgql.backoffice.actions import Reach
+from giftgql.backoffice.card_page import ACTIONS, Done
 from giftgql.backoffice.forms import NOTHING, Form
 from giftgql.backoffice.navigation import FINDS_CARDS
 from giftgql.backoffice.pages import Problem, Visit, changes, go_to, shows
@@ -54,8 +55,29 @@ async def show_all(visit: Visit) -> Response:
 @shows(Permission.LIST_GIFT_CARDS)
 async def show(visit: Visit) -> Response:
     """`GET /office/cards/{id}`."""
-    reach = Reach(visit.request.path_params["id"])
-    return await card_page.show(visit, reach)
+    reach, before = (
+        Reach(visit.request.path_params["id"]),
+        record_id(ID(visit.asked("before") or "")),
+    )
+    return await card_page.show(visit, reach, done=Done.asked(visit), before=before)
+
+
+@changes()
+async def act(visit: Visit, form: Form) -> Response:
+    """`POST /office/cards/{id}/{action}`: done once, then the card as it is by now."""
+    card_id, name = visit.request.path_params["id"], visit.request.path_params["action"]
+    action = ACTIONS.get(name)
+    if action is None:
+        raise NotFound("action", "action")
+    reach = Reach.of(card_id, form)
+    try:
+        done = Done(action, await action(visit, reach, form))
+    except Refusal as refusal:
+        problem = Problem(refusal, form, of=action.form_of(form))
+        return await card_page.show(visit, reach, problem=problem)
+    if visit.may(Permission.LIST_GIFT_CARDS):
+        return go_to(done.address(card_id))
+    return await card_page.show(visit, reach, done=done)
 
 
 @changes(*FINDS_CARDS)

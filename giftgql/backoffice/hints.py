@@ -12,7 +12,6 @@ _HINTS = {
     ErrorCode.CODE_TAKEN: "Take another code.",
     ErrorCode.CODE_EXPIRED: "Replace the code; the card's money is still there.",
     ErrorCode.CARD_NOT_ACTIVATED: "Add funds first.",
-    ErrorCode.CARD_ALREADY_ACTIVATED: "Top it up instead.",
     ErrorCode.CARD_BLOCKED: "Unblock it first, if the reason for the block is gone.",
     ErrorCode.CARD_EXPIRED: "Extend its validity first.",
     ErrorCode.CARD_DISABLED: "This cannot be undone; issue another card.",

@@ -9,4 +9,5 @@ ROUTES = [
     Route("/office/cards", cards.show_all, methods=["GET"]),
     Route("/office/cards/find", cards.find, methods=["POST"]),
     Route("/office/cards/{id:int}", cards.show, methods=["GET"]),
+    Route("/office/cards/{id:int}/{action}", cards.act, methods=["POST"]),
 ]
