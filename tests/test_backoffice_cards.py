@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from giftgql import schema
+from giftgql import schema, work
 from giftgql.backoffice.card_page import ACTIONS
 from giftgql.permissions import Permission
 from giftgql.store import Store
-from tests import factories
+from tests import factories, mailing
 from tests.backoffice import Page, Visitor, visitor
 from tests.client import Client, Server
 
@@ -157,6 +157,52 @@ async def test_a_lost_code_is_ended_and_a_new_one_issued(
     token = (await clerk.open("/office")).form("/find").fields["formToken"]
     sent = {**stolen.fields, "formToken": token, "confirmed": "yes"}
     assert (await clerk.post(stolen.action, sent)).status == 403
+
+
+async def test_a_mail_is_sent_again_once_by_each_form(
+    visitor_with: MakeVisitor, store: Store
+) -> None:
+    card_id = await factories.digital(store)
+    await mailing.put(store, card_id)
+    staff = await visitor_with(P.LIST_GIFT_CARDS, P.MANAGE_OUTBOX)
+    page = await staff.open(f"/office/cards/{card_id}")
+    assert "ada@example.org" in page.text
+    page = await staff.send(page.form("/retry"))
+    await work.do_all(store)
+    page = await staff.open(f"/office/cards/{card_id}")
+    again = page.form("/resend")
+    for _ in range(2):
+        page = await staff.send(again)
+        assert "The mail is on its way once more" in page.text
+    assert page.text.count("ada@example.org") == 2
+    code = await mailing.code_of(store, card_id)
+    assert code not in page.html
+    everything = await visitor_with(*Permission)
+    page = await everything.open(f"/office/cards/{card_id}")
+    assert code in page.text, "with ViewUnmaskedGiftCardCodes"
+    clerk = await visitor_with(role="clerk")
+    page = await clerk.send((await clerk.open("/office")).form("/find"), code=code.lower())
+    assert page.status == 200
+    assert f"************{code[-4:]}" in page.text
+    assert code not in page.html
+
+
+async def test_the_history_is_read_page_by_page_with_where_it_led_to(
+    visitor_with: MakeVisitor, admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("giftgql.backoffice.card_page.HISTORY", 2)
+    card = await factories.funded(admin, "20")
+    for _ in range(3):
+        await factories.spend(admin, card, "-1", sourceId="till-<7>", reason="<b>")
+    manager = await visitor_with(role="manager")
+    page = await manager.open(f"/office/cards/{card['id']}")
+    earlier = re.search(r'href="(/office/cards/\d+\?before=\d+)#history"', page.html)
+    assert earlier
+    assert "till-<7>" in page.text
+    assert "Funds added" not in page.text
+    assert "Funds added" in (await manager.open(earlier[1])).text
+    assert (await manager.open("/office/cards/9999")).status == 404
+    assert "There is no such page." in (await manager.open("/office/nowhere")).text
 
 
 async def test_a_till_uses_the_card_whose_code_it_has(

@@ -77,7 +77,10 @@ async def act(visit: Visit, form: Form) -> Response:
         return await card_page.show(visit, reach, problem=problem)
     if visit.may(Permission.LIST_GIFT_CARDS):
         return go_to(done.address(card_id))
-    return await card_page.show(visit, reach, done=done)
+    try:
+        return await card_page.show(visit, reach, done=done)
+    except NotFound:  # by a code that has been ended just now
+        return visit.page("done.html", notice=action.done)
 
 
 @changes(*FINDS_CARDS)

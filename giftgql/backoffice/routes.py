@@ -10,4 +10,5 @@ ROUTES = [
     Route("/office/cards/find", cards.find, methods=["POST"]),
     Route("/office/cards/{id:int}", cards.show, methods=["GET"]),
     Route("/office/cards/{id:int}/{action}", cards.act, methods=["POST"]),
+    Route("/office/{path:path}", home.missing, methods=["GET"]),  # the last: it takes all
 ]

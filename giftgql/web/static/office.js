@@ -8,7 +8,13 @@ function focusOnNews(within) {
 }
 
 document.addEventListener("DOMContentLoaded", () => focusOnNews(document));
-document.addEventListener("htmx:after:swap", () => focusOnNews(document));
+document.addEventListener("htmx:after:swap", () => {
+  document.getElementById("trouble").hidden = true;
+  focusOnNews(document);
+});
+document.addEventListener("htmx:error", () => {
+  document.getElementById("trouble").hidden = false;
+});
 
 // A form is sent once; what is sent again all the same is done once, by its key.
 document.addEventListener("submit", (event) => {
