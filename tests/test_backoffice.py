@@ -4,8 +4,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from giftgql.backoffice.forms import Form
 from giftgql.backoffice.locales import DEFAULT, Wording, preferred
-from giftgql.errors import InvalidAmount
+from giftgql.backoffice.pages import Problem
+from giftgql.errors import InvalidAmount, Unavailable
 from giftgql.money import Money
 from giftgql.permissions import Permission
 from giftgql.settings import Settings
@@ -47,6 +49,17 @@ async def test_pages_are_for_people_with_the_right_and_have_a_strict_policy(
     )
     swapped = await clerk.browser.get("/office/cards", **{"HX-Request": "true"})
     assert swapped.headers["hx-redirect"] == "/sign-in?next=%2Foffice%2Fcards"
+
+
+async def test_a_fault_is_a_page_that_tells_nothing_of_it(
+    visitor_with: MakeVisitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = await visitor_with(role="manager")
+    monkeypatch.setattr("giftgql.backoffice.cards.cards.page", lambda *_, **__: 1 / 0)
+    page = await manager.open("/office/cards")
+    assert page.status == 500
+    assert f"Tell whoever runs it this number: {page.headers['x-request-id']}" in page.text
+    assert "division" not in page.html
 
 
 async def test_what_no_page_of_ours_sends_is_refused(visitor_with: MakeVisitor) -> None:
@@ -122,6 +135,16 @@ async def test_cards_are_listed_by_status_member_and_end_of_code(
     refused = await manager.open("/office/cards?status=LOST&member=%22%3E%3Cb%3E")
     assert refused.status == 422
     assert "The status is none that a card can have." in refused.text
+
+
+def test_a_refused_form_gets_a_new_key_unless_it_may_have_been_done() -> None:
+    form = Form({"key": "office-1"})
+    assert Problem(Unavailable(), form).key == "office-1"
+    declined = Problem(InvalidAmount("is odd"), form)
+    assert declined.key != "office-1"
+    assert declined.key != declined.key, "each one that is rendered has its own"
+    assert declined.sentence({"amount": "The amount"}) == "The amount is odd."
+    assert "office-1" not in repr(declined)
 
 
 def test_amounts_are_written_and_read_in_the_persons_locale() -> None:

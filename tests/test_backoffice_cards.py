@@ -1,5 +1,6 @@
 """The page of a card: what it shows to whom, and what is done from it, once."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 
@@ -50,9 +51,11 @@ async def test_money_is_moved_once_by_each_form_and_the_page_says_so(
     path = f"/office/cards/{card['id']}"
     empty = await manager.open(path)
     assert "The first funds that are added activate the card." in empty.text
-    funded = await manager.send(empty.form("/add"), amount="50", refNo="R-1")
-    assert "Added to the card: €50.00. €50.00 is available now." in funded.text
-    twice = await manager.send(empty.form("/add"), amount="50", refNo="R-1")
+    form = empty.form("/add")
+    clicks = (manager.send(form, amount="50", refNo="R-1") for _ in range(3))
+    for funded in await asyncio.gather(*clicks):
+        assert "Added to the card: €50.00. €50.00 is available now." in funded.text
+    twice = await manager.send(form, amount="50", refNo="R-1")
     assert balance(twice) == "€50.00", "the same form, sent again"
     other = await manager.send(empty.form("/add"), amount="60", refNo="R-1")
     assert other.status == 422
@@ -78,6 +81,22 @@ async def test_money_is_moved_once_by_each_form_and_the_page_says_so(
     assert "30,00 €" in german.text
     assert (await manager.send(german.form("/redeem"), amount="1.50")).status == 422
     assert balance(await manager.send(german.form("/redeem"), amount="1,50")) == "28,50"
+
+
+async def test_a_card_that_needs_its_cvv_is_asked_for_it(
+    visitor_with: MakeVisitor, admin: Client
+) -> None:
+    card = await factories.funded(admin, "20", physicalCode="GIFT-0001", physicalCvv="471")
+    manager = await visitor_with(role="manager")
+    page = await manager.open(f"/office/cards/{card['id']}")
+    assert "cvv" not in page.form("/redeem").names
+    page = await manager.send(page.form("/redeem"), amount="5")
+    assert "Ask the holder for the CVV on the card." in page.text
+    wrong = await manager.send(page.form("/redeem"), cvv="999")
+    assert (wrong.status, balance(wrong)) == (422, "€20.00")
+    assert 'value="999"' not in wrong.html
+    page = await manager.send(wrong.form("/redeem"), cvv="471")
+    assert balance(page) == "€15.00"
 
 
 async def test_authorisations_are_captured_and_released(

@@ -8,6 +8,7 @@ from functools import cache, cached_property, wraps
 from pathlib import Path
 from typing import Any
 
+import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -25,7 +26,11 @@ from giftgql.web import sessions
 from giftgql.web.bodies import BadBody
 from giftgql.web.sessions import Session
 
+log = structlog.get_logger("giftgql.backoffice")
+
 FOLDER = Path(__file__).parent / "templates"
+BUILT = Path(__file__).parents[1] / "explorer" / "built" / "office"
+"""What npm brings for pages, packed, once it was run; they do without, merely plainer."""
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -38,6 +43,7 @@ _STATUS = {
     ErrorCode.UNAVAILABLE: 503,
 }
 UNPROCESSABLE = 422
+_OF_SECRETS = frozenset({ErrorCode.CVV_REQUIRED, ErrorCode.SECRET_INVALID, ErrorCode.SECRET_LOCKED})
 
 
 @dataclass(eq=False)
@@ -133,6 +139,11 @@ class Problem:
         return self.form.key if is_open and self.form.key else _new_key()
 
     @property
+    def is_about_secrets(self) -> bool:
+        """Whether a PIN or CVV was missing or wrong, which the form is to ask for now."""
+        return self.code in _OF_SECRETS
+
+    @property
     def status(self) -> int:
         return _STATUS.get(self.code, UNPROCESSABLE)
 
@@ -199,7 +210,7 @@ def go_to(path: str) -> Response:
 
 
 def _answering(visited: Endpoint, handler: Callable[..., Any]) -> Endpoint:
-    """Answer refusals that the handler has not shown beside its form as pages."""
+    """Answer refusals that the handler has not shown beside its form, and faults, as pages."""
 
     @wraps(handler)
     async def answering(request: Request) -> Response:
@@ -214,6 +225,11 @@ def _answering(visited: Endpoint, handler: Callable[..., Any]) -> Endpoint:
             status = _STATUS.get(refusal.code, UNPROCESSABLE)
             hint = hints.for_refusal(refusal)
             return _refused(request, _TITLES.get(status, "Not done"), str(refusal), hint, status)
+        except Exception as error:
+            request_id = request.state.log["request_id"]
+            log.exception("fault", request_id=request_id, exc_info=error)
+            hint = f"Tell whoever runs it this number: {request_id}."
+            return _refused(request, "Failed", "The server failed.", hint, 500)
 
     return answering
 
@@ -247,6 +263,11 @@ def _new_key() -> str:
 
 
 @cache
+def _is_built(name: str) -> bool:
+    return (BUILT / f"{name}.gz").is_file()
+
+
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -255,6 +276,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"Permission": Permission, "new_key": _new_key, "built": web.is_there}
+    environment.globals |= {"Permission": Permission, "new_key": _new_key, "built": _is_built}
     environment.filters["money"] = Money
     return environment

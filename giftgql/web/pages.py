@@ -27,9 +27,6 @@ _STATUS = {
 }
 Handler = Callable[[Request], Awaitable[Response]]
 
-BUILT = FOLDER.parent / "explorer" / "built" / "static"
-"""What npm brings for pages, once it was run; they do without, merely plainer."""
-
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
 
 
@@ -81,16 +78,9 @@ async def static(request: Request) -> Response:
     return Response(file.read_bytes(), headers=headers, media_type=_MEDIA_TYPES[file.suffix])
 
 
-def is_there(name: str) -> bool:
-    """Whether there is such a style sheet or script."""
-    return name in _files()
-
-
 @cache
 def _files() -> dict[str, Path]:
-    folders = [each for each in (BUILT, FOLDER / "static") if each.is_dir()]
-    files = [file for folder in folders for file in folder.iterdir()]
-    return {file.name: file for file in files if file.suffix in _MEDIA_TYPES}
+    return {file.name: file for file in (FOLDER / "static").iterdir()}
 
 
 @cache
