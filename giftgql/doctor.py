@@ -11,6 +11,8 @@ from giftgql.errors import Refusal
 from giftgql.installation.repository import InstallationRepository
 from giftgql.jobs.service import NotDone
 from giftgql.mail import transports
+from giftgql.openid.calls import Unreachable
+from giftgql.openid.provider import Provider
 from giftgql.settings import Settings, SettingsError, read_settings
 from giftgql.startup import DatabaseTooNew, pending_migration, why_unusable
 from giftgql.vault import KeyringError, Vault
@@ -36,6 +38,7 @@ async def examine() -> list[Finding]:
     findings.append(_data_folder(settings))
     findings += [finding async for finding in _database(settings)]
     findings.append(await _mails(settings))
+    findings += [finding async for finding in _providers(settings)]
     return findings
 
 
@@ -127,6 +130,21 @@ def _sqlite_version() -> Finding:
             "SQLite", True, f"{version}; from 3.51.3 on it is safe even without giftgql's lock."
         )
     return Finding("SQLite", True, f"{version}.")
+
+
+async def _providers(settings: Settings) -> AsyncIterator[Finding]:
+    for whose, issuer in (
+        ("staff", settings.staff_oidc_issuer),
+        ("members", settings.member_oidc_issuer),
+    ):
+        if not issuer:
+            continue
+        try:
+            await Provider(issuer).read()
+            yield Finding(f"sign-in of {whose}", True, f"{issuer} can be reached.")
+        except Unreachable as error:
+            says = f"{issuer} is no OpenID provider now: {error}. Check the issuer."
+            yield Finding(f"sign-in of {whose}", False, says)
 
 
 async def _mails(settings: Settings) -> Finding:

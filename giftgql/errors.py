@@ -125,9 +125,10 @@ class Refusal(Exception):
 
 class Unauthenticated(Refusal):
     code = ErrorCode.UNAUTHENTICATED
+    sentence = "A valid bearer token, or a sign-in, is needed."
 
     def __init__(self) -> None:
-        super().__init__("A valid bearer token, or a sign-in, is needed.")
+        super().__init__(self.sentence)
 
 
 class PermissionDenied(Refusal):

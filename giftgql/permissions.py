@@ -151,6 +151,17 @@ def known_rights(roles: Iterable[str], permissions: Iterable[str]) -> tuple[list
     return sorted(set(roles)), sorted(set(permissions))
 
 
+def roles_by_group(text: str) -> dict[str, set[str]]:
+    """Read `group=role; group=role`. Raises ValueError for what is no role of ours."""
+    found: dict[str, set[str]] = {}
+    for pair in filter(None, (each.strip() for each in text.split(";"))):
+        group, _, role = pair.rpartition("=")  # groups may be written as `cn=tills,dc=example`
+        if not group.strip() or role.strip() not in ROLES:
+            raise ValueError(f"must be group=role; there are {', '.join(ROLES)}")
+        found.setdefault(group.strip(), set()).add(role.strip())
+    return found
+
+
 def holder_name(name: str) -> str:
     """The name of somebody or something that holds rights: 1 to 100 printable characters."""
     name = name.strip()

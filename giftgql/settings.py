@@ -1,19 +1,19 @@
 """Settings: read once, from the environment and `.env`, frozen. Each has a default that works."""
 
-import re
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from giftgql import addresses
 from giftgql.errors import Described
 from giftgql.money import CEILING_MINOR, is_currency
+from giftgql.permissions import roles_by_group
 
 
 class LogLevel(StrEnum):
@@ -36,21 +36,10 @@ class RedemptionStrategy(Described):
     )
 
 
-SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
-
 _LIBPQ_ONLY = ("connect_timeout", "keepalives", "tcp_user_timeout", "gssencmode")
 
 NOBODY = "Gift cards <gift-cards@localhost>"
 """Who mails come from that nobody will answer, as long as they only go to a folder."""
-
-_MAILBOX = re.compile(
-    r"""(?P<bracket>"?(?P<name>[^"<>@,;]*?)"?\ *<)?"""
-    r"(?P<local>[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+)@(?P<domain>[A-Za-z0-9.-]+)(?(bracket)>)"
-)
-
-_ORIGIN = re.compile(
-    r"(https)://[a-z0-9.-]+(:\d{1,5})?|(http)://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?"
-)
 
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
 
@@ -64,26 +53,6 @@ class DocumentLimits(NamedTuple):
     aliases: int
     root_fields: int
     code_lookups: int
-
-
-@dataclass(frozen=True)
-class SmtpServer:
-    """Where mails are handed over: by TLS from the first byte, from STARTTLS on, or in clear."""
-
-    host: str
-    port: int
-    is_tls: bool
-    starts_tls: bool
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-
-
-class Mailbox(NamedTuple):
-    """A name, perhaps empty, and the two halves of an address."""
-
-    name: str
-    local: str
-    domain: str
 
 
 class Settings(BaseSettings):
@@ -134,6 +103,27 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "", description="Origin at which browsers reach the server: https, a host, perhaps a port."
     )
+    staff_oidc_issuer: str = Field(
+        "", description="Issuer of the OpenID provider by which staff sign in; empty: by key alone."
+    )
+    staff_oidc_client_id: str = Field("", description="The server's client id at that provider.")
+    staff_oidc_client_secret: str = Field(
+        "", repr=False, description="The secret to it; empty for a public client."
+    )
+    staff_oidc_scope: str = Field(
+        "openid profile", description="What that provider is asked for, spaces between."
+    )
+    staff_oidc_claim: str = Field(
+        "roles", description="Claim with a person's groups or roles; `a.b` is one within another."
+    )
+    staff_oidc_roles: str = Field(
+        "", description="Which of those gives which role: `gift-cards=manager; tills=clerk`."
+    )
+    member_oidc_issuer: str = Field(
+        "", description="Issuer of the OpenID provider whose tokens members call with; empty: none."
+    )
+    member_oidc_audience: str = Field("", description="Audience that those tokens must name.")
+    member_oidc_claim: str = Field("sub", description="Claim with the member's id.")
     authorize_seconds: Seconds = Field(
         86_400, description="How long an authorisation holds that names no time."
     )
@@ -228,20 +218,20 @@ class Settings(BaseSettings):
         if value in ("sqlite:///", "sqlite:///:memory:"):
             raise ValueError("must name a file")
         if not value.startswith("sqlite:///"):
-            _check_address(value)
+            addresses.check_database(value)
         return value
 
     @field_validator("smtp_url")
     @classmethod
     def _known_smtp_server(cls, value: str) -> str:
         if value:
-            _smtp_server(value)
+            addresses.smtp_server(value)
         return value
 
     @field_validator("mail_from")
     @classmethod
     def _known_sender(cls, value: str, info: ValidationInfo) -> str:
-        _mailbox(value)
+        addresses.mailbox(value)
         if info.data.get("smtp_url") and value == NOBODY:
             raise ValueError("is needed with an SMTP server")
         return value
@@ -249,9 +239,31 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _known_origin(cls, value: str) -> str:
-        if value and not _ORIGIN.fullmatch(value):
-            raise ValueError("must be https, a host and perhaps a port; http on this machine")
+        if value:
+            addresses.check_origin(value)
         return value
+
+    @field_validator("staff_oidc_issuer", "member_oidc_issuer")
+    @classmethod
+    def _known_issuer(cls, value: str) -> str:
+        if value:
+            addresses.check_issuer(value)
+        return value
+
+    @field_validator("staff_oidc_client_id", "staff_oidc_roles", "member_oidc_audience")
+    @classmethod
+    def _needed_with_an_issuer(cls, value: str, info: ValidationInfo) -> str:
+        whose = str(info.field_name).partition("_")[0]
+        if info.data.get(f"{whose}_oidc_issuer") and not value.strip():
+            raise ValueError(f"is needed with GIFTGQL_{whose.upper()}_OIDC_ISSUER")
+        if info.field_name == "staff_oidc_roles":
+            roles_by_group(value)
+        return value
+
+    @cached_property
+    def staff_roles(self) -> dict[str, set[str]]:
+        """The roles that each group of the staff's provider gives."""
+        return roles_by_group(self.staff_oidc_roles)
 
     @cached_property
     def sqlite_file(self) -> Path | None:
@@ -283,18 +295,18 @@ class Settings(BaseSettings):
         return frozenset(filter(None, names))
 
     @cached_property
-    def smtp(self) -> SmtpServer | None:
+    def smtp(self) -> addresses.SmtpServer | None:
         """The server that mails are handed over to; None where they go to the folder."""
-        return _smtp_server(self.smtp_url) if self.smtp_url else None
+        return addresses.smtp_server(self.smtp_url) if self.smtp_url else None
 
     @cached_property
     def mail_folder(self) -> Path:
         return self.data_dir / "mail"
 
     @cached_property
-    def sender(self) -> Mailbox:
+    def sender(self) -> addresses.Mailbox:
         """Who mails come from."""
-        return _mailbox(self.mail_from)
+        return addresses.mailbox(self.mail_from)
 
     @cached_property
     def document_limits(self) -> DocumentLimits:
@@ -310,53 +322,6 @@ class Settings(BaseSettings):
     @cached_property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.time_zone)
-
-
-def _check_address(url: str) -> None:
-    """Refuse what is no address of PostgreSQL's; never repeat it: it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
-        hosts = f"{parts.netloc.rpartition('@')[2]},{options.get('host', '')}".split(",")
-        names = [host.rpartition("]")[2] for host in hosts if not host.startswith("/")]
-        ports = [name.partition(":")[2] for name in names] + options.get("port", "").split(",")
-        is_right = all(0 < int(port) < 65_536 for port in ports if port)
-    except ValueError:
-        is_right = False
-    if not is_right:
-        raise ValueError("is no address such as postgresql://user:password@host:5432/database")
-    if options.get("sslmode", "prefer") not in SSL_MODES:
-        raise ValueError(f"has an unknown sslmode; there are {', '.join(SSL_MODES)}")
-
-
-def _smtp_server(url: str) -> SmtpServer:
-    """Read the address of an SMTP server; never repeat it: it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        options = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
-        port, is_tls = parts.port, parts.scheme == "smtps"
-        starttls = None if is_tls else options.pop("starttls", "on")
-        is_right = parts.scheme in ("smtp", "smtps") and starttls in (None, "on", "off")
-        is_right &= not options and parts.path in ("", "/") and not parts.fragment and port != 0
-    except ValueError:
-        is_right = False
-    if not is_right or not parts.hostname:
-        raise ValueError("is no address such as smtp://user:password@host:587")
-    return SmtpServer(
-        host=parts.hostname,
-        port=port or (465 if is_tls else 587),
-        is_tls=is_tls,
-        starts_tls=starttls == "on",
-        user=None if parts.username is None else unquote(parts.username),
-        password=None if parts.password is None else unquote(parts.password),
-    )
-
-
-def _mailbox(text: str) -> Mailbox:
-    found = _MAILBOX.fullmatch(text)
-    if found is None or not text.isprintable():
-        raise ValueError("is no mailbox such as Shop <shop@example.com>")
-    return Mailbox(found["name"] or "", found["local"], found["domain"])
 
 
 class SettingsError(Exception):

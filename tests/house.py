@@ -1,7 +1,8 @@
 """The plan of the house, in tables: features, layers, and who may know whom and what."""
 
 FEATURES = (
-    *("installation", "requests", "clients", "members", "audit", "tries", "staff", "jobs"),
+    *("openid", "installation", "requests", "clients", "members", "audit", "tries"),
+    *("staff", "jobs"),
     *("ledger", "products", "pools", "campaigns", "cards", "outbox", "succession", "standing"),
     *(
         "movements",
@@ -19,6 +20,9 @@ FEATURES = (
 
 LAYERS = {"models": 0, "repository": 10, "service": 20, "inputs": 30, "api": 40}
 NOUNS = {
+    ("openid", "tokens"): 1,
+    ("openid", "calls"): 1,
+    ("openid", "provider"): 2,
     ("ledger", "orders"): 1,
     ("ledger", "books"): 2,
     ("ledger", "reasons"): 3,
@@ -92,6 +96,8 @@ TYPES = {
 """Where a feature keeps what later ones name; all else of it they do through its service."""
 
 OF_EARLIER_FEATURES = {
+    "tokens": set(),
+    "provider": set(),
     "models": {"models"},
     "visibility": set(),
     "repository": {"models"},
@@ -157,6 +163,7 @@ NAMES_REPOSITORIES = {"store", "startup", "doctor", "migrations"}
 SQL = {"sqlalchemy", "sqlmodel", "asyncpg", "aiosqlite", "alembic"}
 GRAPHQL = {"strawberry", "graphql"}
 HTTP = {"starlette", "uvicorn"}
+CALLS_OTHERS = {"webhooks.calls", "openid.calls", "network"}
 MAY_SQL = {
     *("models", "repository", "columns", "rows"),
     *("database", "sqlite", "store", "startup", "migrations"),

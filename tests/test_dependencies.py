@@ -20,8 +20,9 @@ FLOORS = {
     "aiosqlite": "0.22.1",
     "uvicorn": "0.54.0",
     "httptools": "0.9.0",
+    "joserfc": "1.8.0",
 }
-FLOORS_IF_THERE = {"joserfc": "1.8.0", "pyjwt": "2.15.1"}
+FLOORS_IF_THERE = {"pyjwt": "2.15.1"}
 """Releases below these have known faults, or were never tried."""
 
 DISTRIBUTIONS = packages_distributions()

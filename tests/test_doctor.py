@@ -3,9 +3,12 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from giftgql.doctor import examine
 from giftgql.settings import Settings
 from giftgql.vault import Keyring
-from tests import servers
+from tests import openid_provider, servers
 from tests.mailing import Postbox, smtp_server
 from tests.servers import giftgql
 from tests.test_startup import change
@@ -94,6 +97,20 @@ async def test_doctor_says_where_mails_go(tmp_path: Path) -> None:
     more = {"GIFTGQL_MAIL_TEMPLATES": str(tmp_path / "none")}
     said = await asyncio.to_thread(diagnosis, servers.environment(tmp_path, **more))
     assert "GIFTGQL_MAIL_TEMPLATES" in said
+
+
+async def test_doctor_says_whether_the_providers_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIFTGQL_MEMBER_OIDC_AUDIENCE", "gifts")
+    async with openid_provider.running() as running:
+        monkeypatch.setenv("GIFTGQL_MEMBER_OIDC_ISSUER", running.issuer)
+        found = (await examine())[-1]
+        assert (found.what, found.is_well) == ("sign-in of members", True)
+    found = (await examine())[-1]
+    assert not found.is_well
+    assert "is no OpenID provider now: No connection." in found.says
 
 
 def test_doctor_changes_nothing(tmp_path: Path) -> None:

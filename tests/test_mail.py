@@ -8,12 +8,12 @@ from sqlalchemy import text
 from sqlmodel import SQLModel
 
 from giftgql import work
+from giftgql.addresses import Mailbox
 from giftgql.jobs.service import NotDone
 from giftgql.mail import letters, rendering
 from giftgql.mail.letters import Envelope, Letter
 from giftgql.outbox import service as outbox
 from giftgql.outbox.mails import CardReplaced, CardUsed, Content
-from giftgql.settings import Mailbox
 from giftgql.store import Store
 from tests import factories, mailing
 from tests.client import Client

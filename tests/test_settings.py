@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from giftgql.settings import Settings, SettingsError, SmtpServer, read_settings
+from giftgql.addresses import SmtpServer
+from giftgql.settings import Settings, SettingsError, read_settings
 
 PASSWORD = "correct-horse"
 
@@ -196,6 +197,12 @@ def test_mails_come_from_a_mailbox_which_an_smtp_server_needs(
         ("DATABASE_POOL", "0"),
         ("LOCK_SECONDS", "soon"),
         ("MAX_BODY_BYTES", "-1"),
+        ("PUBLIC_URL", "http://cards.example"),
+        ("PUBLIC_URL", "https://cards.example/"),
+        ("PUBLIC_URL", "https://user@cards.example"),
+        ("STAFF_OIDC_ROLES", "managers=boss"),
+        ("STAFF_OIDC_ROLES", "=clerk"),
+        ("STAFF_OIDC_ROLES", "managers"),
     ],
 )
 def test_a_value_that_does_not_fit_is_refused_by_its_name(
@@ -205,6 +212,30 @@ def test_a_value_that_does_not_fit_is_refused_by_its_name(
     with pytest.raises(SettingsError, match=rf"^GIFTGQL_{name}: [^\n]+$") as refused:
         read_settings()
     assert value not in str(refused.value) or value in {"0", "-1"}
+
+
+def test_a_provider_is_an_https_address_and_comes_with_what_it_is_used_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for wrong in (
+        *("http://login.example", "https://", "https://a b", "https://a/?x=1", "https://a/#x"),
+        *("https://u:p@a", "ftp://a", "login.example", "https://a/" + "x" * 255),
+    ):
+        monkeypatch.setenv("GIFTGQL_MEMBER_OIDC_ISSUER", wrong)
+        with pytest.raises(SettingsError, match=r"^GIFTGQL_MEMBER_OIDC_ISSUER: "):
+            read_settings()
+    monkeypatch.delenv("GIFTGQL_MEMBER_OIDC_ISSUER")
+    monkeypatch.setenv("GIFTGQL_STAFF_OIDC_ISSUER", "https://login.example/realms/a/")
+    with pytest.raises(SettingsError) as refused:
+        read_settings()
+    needed = {line.partition(":")[0] for line in str(refused.value).splitlines()}
+    assert needed == {"GIFTGQL_STAFF_OIDC_CLIENT_ID", "GIFTGQL_STAFF_OIDC_ROLES"}
+    monkeypatch.setenv("GIFTGQL_STAFF_OIDC_CLIENT_ID", "gifts")
+    monkeypatch.setenv("GIFTGQL_STAFF_OIDC_CLIENT_SECRET", PASSWORD)
+    monkeypatch.setenv("GIFTGQL_STAFF_OIDC_ROLES", "cn=a,dc=b=manager; tills = clerk;tills=till;")
+    read = read_settings()
+    assert read.staff_roles == {"cn=a,dc=b": {"manager"}, "tills": {"clerk", "till"}}
+    assert PASSWORD not in repr(read)
 
 
 def test_all_wrong_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,12 +46,14 @@ async def test_a_person_signs_in_sees_who_it_is_and_signs_out(
     assert "clerk" in shown.text
     assert Permission.CHECK_GIFT_CARD_BALANCE.value in shown.text
     assert (await browser.run(VIEWER))["viewer"]["name"] == "<b>Anna & co</b>"
-    elsewhere = Browser(browser.server, cookies=dict(browser.cookies))
-    answer = await browser.post("/sign-out", {"formToken": await browser.form_token()})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
-    assert browser.cookies == {}
-    assert (await elsewhere.run(VIEWER)).code == "UNAUTHENTICATED", "the session itself has ended"
-    assert (await elsewhere.post("/sign-out")).headers["location"] == "/sign-in"
+    async with Server.over(store) as another_process:
+        elsewhere = Browser(another_process, cookies=dict(browser.cookies))
+        assert (await elsewhere.run(VIEWER)).status == 200
+        answer = await browser.post("/sign-out", {"formToken": await browser.form_token()})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+        assert browser.cookies == {}
+        assert (await elsewhere.run(VIEWER)).code == "UNAUTHENTICATED", "the session has ended"
+        assert (await elsewhere.post("/sign-out")).headers["location"] == "/sign-in"
 
 
 async def test_pages_are_sent_with_a_policy_that_lets_no_script_run(browser: Browser) -> None:
@@ -263,6 +265,17 @@ async def test_without_tls_only_this_machine_signs_in(server: Server, store: Sto
             assert browser.cookies.keys() == {"giftgql"}
             sent = {**headers, "X-GiftGQL-Request": "1"}
             assert (await browser.run(VIEWER, sent)).status == 200
+
+
+async def test_in_production_nobody_signs_in_without_tls(settings: Settings, store: Store) -> None:
+    """A proxy may call the server by this machine's name, whoever calls the proxy."""
+    store.settings = settings.model_copy(update={"production": True})
+    anna = await person(store)
+    async with Server.over(store) as server:
+        browser = Browser(server, "http://127.0.0.1:8000")
+        headers = {"Origin": browser.origin}
+        answer = await browser.post("/sign-in", {"key": anna.key}, headers=headers)
+        assert (answer.status_code, browser.cookies) == (400, {})
 
 
 async def test_behind_a_proxy_the_public_address_is_what_counts(

@@ -1,5 +1,6 @@
 """Staff: their keys, their rights, and what is recorded as theirs."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -129,6 +130,22 @@ async def test_what_becomes_of_staff_is_on_the_audit_trail_without_a_key(store: 
     assert events[2].facts == {"roles": ["manager"], "permissions": ["ViewAudit"]}
     assert anna.key not in str([each.model_dump() for each in events])
     assert anna.key not in repr(anna)
+
+
+async def test_two_first_sign_ins_at_once_are_of_one_person(store: Store) -> None:
+    async def sign_in() -> str | None:
+        async with store.write() as tx:
+            return await staff.sign_in_by_provider(
+                tx, "https://login.example", "u1", name="Anna", roles=["clerk"]
+            )
+
+    secrets = await asyncio.gather(*(sign_in() for _ in range(4)))
+    async with store.read() as reading:
+        [person] = await reading.staff.page()
+        found = [await staff.signed_in(reading, secret) for secret in secrets if secret]
+        events = await reading.audit.find_by_subject(f"staff:{person.public_id}")
+    assert {each.caller.id for each in found if each} == {person.public_id}
+    assert (len(found), len(events)) == (4, 5)
 
 
 def test_staff_are_managed_on_the_command_line(command: RunCommand) -> None:

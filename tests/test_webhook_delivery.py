@@ -8,7 +8,7 @@ from typing import Any
 import httpcore2
 import pytest
 
-from giftgql import work
+from giftgql import network, work
 from giftgql.jobs import service as jobs
 from giftgql.jobs.runner import Lane
 from giftgql.outbox import service as outbox
@@ -313,7 +313,7 @@ async def test_the_certificate_is_of_the_name_whatever_the_address(
         return ["127.0.0.1"]
 
     async def result(hooks: Receiver) -> tuple[Any, ...]:
-        calls._tls.cache_clear()
+        network.tls.cache_clear()
         [message] = await try_out(admin, await endpoint(admin, hooks), 1)
         await webhooking.deliver(store)
         return await shown(admin, message)
@@ -333,4 +333,4 @@ async def test_the_certificate_is_of_the_name_whatever_the_address(
             assert "certificate is not trusted" in (await result(hooks))[2]
             assert len(hooks.calls) == 1
     finally:
-        calls._tls.cache_clear()
+        network.tls.cache_clear()

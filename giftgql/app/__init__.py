@@ -2,7 +2,7 @@
 
 `edge` surrounds every request, `callers` says who is calling, `graphql` is the API, `files` takes
 in and gives out CSV, `oauth` gives out access tokens, `health` answers the load balancer,
-`signing_in` lets staff in.
+`signing_in` and `openid` let staff in.
 """
 
 import asyncio
@@ -17,13 +17,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from giftgql import log, schema, work
-from giftgql.app import files, health, oauth, signing_in
+from giftgql.app import files, health, oauth, openid, signing_in
 from giftgql.app.callers import Callers
 from giftgql.app.edge import Edge
 from giftgql.app.graphql import GraphQLEndpoint
 from giftgql.app.responses import failure
 from giftgql.backoffice.routes import ROUTES as BACK_OFFICE
 from giftgql.errors import ErrorCode
+from giftgql.openid.provider import Provider
 from giftgql.settings import Settings, read_settings
 from giftgql.startup import open_store
 from giftgql.store import Store
@@ -39,7 +40,8 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.store = store or await open_store(settings, serving=True)
-        app.state.callers = Callers(app.state.store)
+        app.state.staff_provider = _provider(settings.staff_oidc_issuer)
+        app.state.callers = Callers(app.state.store, _provider(settings.member_oidc_issuer))
         if store is not None:
             yield
             return
@@ -65,6 +67,8 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
             Route("/oauth/token", oauth.token, methods=["POST"]),
             Route("/sign-in", signing_in.show, methods=["GET"]),
             Route("/sign-in", signing_in.sign_in, methods=["POST"]),
+            Route("/sign-in/openid", openid.begin, methods=["GET"]),
+            Route("/sign-in/callback", openid.come_back, methods=["GET"]),
             Route("/sign-out", signing_in.sign_out, methods=["POST"]),
             Route("/static/{name}", pages.static, methods=["GET"]),
             *BACK_OFFICE,
@@ -76,6 +80,10 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
     app.router.redirect_slashes = False  # it would send a caller wherever its Host header says
     app.add_middleware(Edge, settings=settings)
     return app
+
+
+def _provider(issuer: str) -> Provider | None:
+    return Provider(issuer) if issuer else None
 
 
 async def _work(store: Store) -> None:

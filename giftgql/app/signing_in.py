@@ -26,7 +26,7 @@ async def show(request: Request) -> Response:
     """`GET /sign-in`: the form, or who is signed in."""
     session = await sessions.signed_in(request)
     if session is None:
-        return _form(request.query_params.get("next"))
+        return _form(request, request.query_params.get("next"))
     held = [each for each in Permission if session.caller.may(each)]
     goes_on = sessions.local(request.query_params.get("next"))
     return page("signed_in.html", session=session, rights=held, next=goes_on)
@@ -39,9 +39,9 @@ async def sign_in(request: Request) -> Response:
     form = await read_form(request)
     key, goes_on = form.get("key", "").strip(), form.get("next")
     if not (sessions.is_encrypted(request) or sessions.is_on_this_machine(request)):
-        return _form(goes_on, NO_TLS, 400)
+        return _form(request, goes_on, NO_TLS, 400)
     if not key.startswith(credentials.STAFF_KEY) or not credentials.is_well_formed(key):
-        return _form(goes_on, "This is no personal access key, or it is mistyped.", 403)
+        return _form(request, goes_on, "This is no personal access key, or it is mistyped.", 403)
     store, place = request.app.state.store, place_of(request)
     async with store.read() as reading:
         await tries.require_free(reading, place)
@@ -53,7 +53,7 @@ async def sign_in(request: Request) -> Response:
             return admitted(request, secret, goes_on)
     async with store.write() as tx:
         await tries.fail_at(tx, place)
-    return _form(goes_on, "This key is unknown, or it has ended.", 403)
+    return _form(request, goes_on, "This key is unknown, or it has ended.", 403)
 
 
 @for_people
@@ -89,5 +89,7 @@ def place_of(request: Request) -> str:
     return str(ip_network((address, 64), strict=False)) if is_wide else host
 
 
-def _form(goes_on: str | None, problem: str = "", status: int = 200) -> Response:
-    return page("sign_in.html", status, problem=problem, next=sessions.local(goes_on), provider="")
+def _form(request: Request, goes_on: str | None, problem: str = "", status: int = 200) -> Response:
+    known = {"problem": problem, "next": sessions.local(goes_on)}
+    has_provider = request.app.state.staff_provider is not None
+    return page("sign_in.html", status, has_provider=has_provider, **known)

@@ -10,10 +10,10 @@ from io import BytesIO
 import idna
 import segno
 
+from giftgql.addresses import Mailbox
 from giftgql.codes import CodeText
 from giftgql.jobs.service import NotDone
 from giftgql.mail.rendering import Rendered, one_line
-from giftgql.settings import Mailbox
 
 LONGEST_NAME = 100
 

@@ -5,6 +5,7 @@ from sqlalchemy import delete, update
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from giftgql.rows import insert_unless_there
 from giftgql.staff.models import StaffKey, StaffMember, StaffSession
 
 
@@ -15,6 +16,13 @@ class StaffRepository:
     async def add(self, row: SQLModel) -> None:
         self.session.add(row)
         await self.session.flush()
+
+    async def add_by_subject(self, person: StaffMember) -> bool:
+        """Add who signs in by a provider; False if somebody has just done so."""
+        insert = insert_unless_there(self.session, StaffMember, "issuer", "subject")
+        values = person.model_dump(exclude={"id"})
+        added = await self.session.exec(insert.values(values).returning(col(StaffMember.id)))
+        return added.first() is not None
 
     async def page(self) -> Sequence[StaffMember]:
         return (await self.session.exec(select(StaffMember).order_by(col(StaffMember.id)))).all()

@@ -126,6 +126,36 @@ async def sign_in(tx: Transaction, key: str, *, instead_of: str = "") -> str | N
     return await _open_session(tx, person, staff_key.id)
 
 
+async def sign_in_by_provider(
+    tx: Transaction,
+    issuer: str,
+    subject: str,
+    *,
+    name: str,
+    roles: Iterable[str],
+    instead_of: str = "",
+) -> str | None:
+    """Open a session for whom the provider has let in, with the name and the roles that it gives
+    now; its secret, or None for somebody disabled or without rights. Who comes first is added."""
+    known_roles = sorted(roles)
+    person = await tx.staff.lock_by_subject(issuer, subject)
+    if person is None:
+        if not known_roles:
+            return None
+        made = _person(tx, name, known_roles)
+        made.issuer, made.subject = issuer, subject
+        if await tx.staff.add_by_subject(made):
+            await _record(tx, Event.STAFF_ADDED, made, roles=known_roles, permissions=[])
+        person = await tx.staff.lock_by_subject(issuer, subject)
+        assert person is not None
+    person.name, person.roles = name, known_roles
+    await tx.staff.update()
+    if person.disabled_at or not (person.roles or person.permissions):
+        return None
+    await sign_out(tx, instead_of)
+    return await _open_session(tx, person, None)
+
+
 async def signed_in(reading: Reading, secret: str) -> SignedIn | None:
     """Who is signed in with this session's secret, and may still be."""
     found = await reading.staff.find_session(credentials.digest(secret))

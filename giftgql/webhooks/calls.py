@@ -2,16 +2,14 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import httpcore2
 
-from giftgql import __version__
+from giftgql import __version__, network
 from giftgql.errors import InvalidInput
 from giftgql.settings import Settings
 from giftgql.webhooks.addresses import Target
@@ -146,35 +144,14 @@ class Line:
             return Answer(None, f"No answer within {CALL_SECONDS:g} s")
         except NotCalled as error:
             return Answer(None, f"The URL {error.why}")
-        except (
-            httpcore2.NetworkError,
-            httpcore2.TimeoutException,
-            httpcore2.ProtocolError,
-        ) as error:
-            return Answer(None, _reason(error))
+        except network.FAILURES as error:
+            return Answer(None, network.reason(error))
 
 
 @asynccontextmanager
 async def opened(settings: Settings, target: Target) -> AsyncIterator[Line]:
     """A line to a target; nothing connects before the first call."""
     async with httpcore2.AsyncConnectionPool(
-        ssl_context=_tls(), network_backend=_Network(settings, target), max_connections=1
+        ssl_context=network.tls(), network_backend=_Network(settings, target), max_connections=1
     ) as pool:
         yield Line(pool, target)
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    return httpcore2.default_ssl_context()
-
-
-def _reason(error: BaseException) -> str:
-    """What went wrong on the network, in words of our own."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"The certificate is not trusted: {cause.verify_message}"
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(error, httpcore2.ConnectError | httpcore2.ConnectTimeout):
-        return "No connection"
-    return "The connection broke" if isinstance(error, httpcore2.NetworkError) else "No HTTP answer"
