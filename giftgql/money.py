@@ -47,8 +47,13 @@ class Money:
             raise NotMoney("is beyond the largest amount")
         return cls(-minor if sign == "-" else minor, currency)
 
+    @property
+    def digits(self) -> int:
+        """The decimals of its currency."""
+        return _DIGITS[self.currency]
+
     def __str__(self) -> str:
-        digits = _DIGITS[self.currency]
+        digits = self.digits
         sign = "-" if self.minor < 0 else ""
         text = str(abs(self.minor)).rjust(digits + 1, "0")
         return f"{sign}{text[:-digits]}.{text[-digits:]}" if digits else f"{sign}{text}"

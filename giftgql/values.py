@@ -1,7 +1,7 @@
 """Types shared by all features, and the reading of input: once, at the edge, into what fits."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Generic, NewType, TypeVar
+from typing import Annotated, Any, Generic, NewType, TypeVar, dataclass_transform
 
 import orjson
 import strawberry
@@ -20,6 +20,7 @@ EnumClass = TypeVar("EnumClass", bound=type[Described])
 Item = TypeVar("Item")
 Read = TypeVar("Read")
 
+ID = strawberry.ID
 JSONObject = NewType("JSONObject", dict[str, Any])
 
 METADATA_BYTES = 4_096
@@ -88,6 +89,7 @@ register("What becomes of what a use leaves on a card.")(RedemptionStrategy)
 register("Why an operation failed: `extensions.code` of an error.")(ErrorCode)
 
 
+@dataclass_transform(kw_only_default=True, field_specifiers=(strawberry.field,))
 def secret_input(description: str) -> Callable[[Input], Input]:
     """An input type that may hold codes or PINs: printing it shows its name and nothing else."""
 

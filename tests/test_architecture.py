@@ -80,7 +80,7 @@ def layer(feature: str, name: str) -> int:
 
 def test_a_feature_is_a_folder_of_at_most_four_modules_and_listed_nouns() -> None:
     folders = {each.name for each in PACKAGE.iterdir() if (each / "__init__.py").exists()}
-    assert folders - {"app", "web", "migrations"} == set(FEATURES)
+    assert folders - {"app", "web", "backoffice", "migrations"} == set(FEATURES)
     for feature in FEATURES:
         found = {file.stem for file in (PACKAGE / feature).iterdir() if file.suffix == ".py"}
         nouns = {name for of, name in NOUNS if of == feature}
@@ -144,7 +144,7 @@ def test_databases_graphql_and_http_stay_where_they_belong() -> None:
             if library in GRAPHQL and parts != ["cli"]:
                 assert place in MAY_GRAPHQL or parts == ["app", "graphql"], where
             if library == "starlette":
-                assert parts[0] in ("app", "web"), where
+                assert parts[0] in ("app", "web", "backoffice"), where
             if library in HTTP - {"starlette"}:
                 assert parts == ["server"], where
             if library == "httpcore2":
@@ -270,7 +270,7 @@ def test_modules_have_400_lines_at_most_and_functions_under_50(folder: str) -> N
 
 
 def test_every_feature_and_the_package_has_its_page() -> None:
-    for name in ("", *FEATURES, "app", "web", "migrations"):
+    for name in ("", *FEATURES, "app", "web", "backoffice", "migrations"):
         page = ast.get_docstring(tree(PACKAGE / name / "__init__.py"))
         assert page, f"giftgql/{name} says nothing of itself"
         assert len(page.splitlines()) <= 16, f"giftgql/{name} says too much"

@@ -22,6 +22,7 @@ from giftgql.app.callers import Callers
 from giftgql.app.edge import Edge
 from giftgql.app.graphql import GraphQLEndpoint
 from giftgql.app.responses import failure
+from giftgql.backoffice.routes import ROUTES as BACK_OFFICE
 from giftgql.errors import ErrorCode
 from giftgql.openid.provider import Provider
 from giftgql.settings import Settings, read_settings
@@ -85,6 +86,7 @@ def _routes(settings: Settings) -> list[Route]:
         Route("/explorer/schema.graphql", explorer.schema_text, methods=["GET"]),
         Route("/built/{path:path}", built.file, methods=["GET"]),
         Route("/static/{name}", pages.static, methods=["GET"]),
+        *BACK_OFFICE,
         Route("/healthz", health.alive, methods=["GET"]),
         Route("/readyz", health.ready, methods=["GET"]),
     ]

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import delete, update
@@ -22,6 +22,11 @@ class ClientRepository:
     async def find_by_public_id(self, public_id: str) -> Client | None:
         query = select(Client).where(Client.public_id == public_id)
         return (await self.session.exec(query)).first()
+
+    async def names(self, public_ids: Collection[str]) -> dict[str, str]:
+        """The names of these clients, by their public ids."""
+        query = select(Client).where(col(Client.public_id).in_(public_ids))
+        return {each.public_id: each.name for each in (await self.session.exec(query)).all()}
 
     async def lock(self, public_id: str) -> Client | None:
         query = select(Client).where(Client.public_id == public_id).with_for_update()

@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from secrets import compare_digest
@@ -101,6 +101,11 @@ async def grant_token(tx: Transaction, client_id: str, key: str) -> Token | None
         AccessToken(digest=credentials.digest(text), key_id=client_key.id, expires_at=expires_at)
     )
     return Token(text, expires_at)
+
+
+async def names(reading: Reading, client_ids: Collection[str]) -> dict[str, str]:
+    """The names of those that are known, the disabled ones too."""
+    return await reading.clients.names(client_ids) if client_ids else {}
 
 
 async def authenticate(reading: Reading, credential: str) -> tuple[Caller, datetime | None] | None:

@@ -29,7 +29,6 @@ from giftgql.movements.inputs import (
     GiftcardTransRefundInput,
     holder,
 )
-from giftgql.movements.repository import Recorded
 from giftgql.movements.service import PERMISSIONS, Trans
 from giftgql.movements.shown import GiftCardTrans
 from giftgql.paging import Page, cut
@@ -73,7 +72,6 @@ class MovementMutation:
         trans: Annotated[GiftcardTransAddInput, argument("The movement to be made.")],
     ) -> GiftCardTrans | None:
         wanted, new = trans.parsed(info.context.store.settings)
-        info.context.caller.require(PERMISSIONS[new.type])
         return await _answered(info, await commands.add(info.context, wanted, new))
 
     @mutation(
@@ -216,29 +214,7 @@ class MovementQuery:
 
 
 async def _answered(info: Info, result: Result) -> GiftCardTrans | None:
-    """The transaction that came of an order. Refuses what was declined, now that it is kept."""
-    context = info.context
-    context.replayed |= result.replayed is not None
-    reference, outcome = service.reference_of(result), result.outcome
-    if reference is None:
-        assert outcome.entry is not None
-        trans = service.entered(outcome.entry, result.currency)
-    else:
-        movement_id = reference.get("end") or reference["movement"]
-        recorded = await context.load(recorded_by_ids, int(movement_id))
-        if outcome.past is not None and outcome.end is None:  # there was nothing left to do
-            return GiftCardTrans.of(service.shown(recorded, context.store.now), context)
-        trans = service.as_answered(recorded, reference)
-    if trans.error is not None:
-        raise service.refusal(trans)
-    return GiftCardTrans.of(trans, context)
-
-
-async def recorded_by_ids(context: Context, movement_ids: Sequence[int]) -> list[Recorded]:
-    """A batch for `Context.load`."""
-    async with context.read() as reading:
-        found = await service.by_ids(reading, movement_ids)
-    return [found[each] for each in movement_ids]
+    return GiftCardTrans.of(await commands.answered(info.context, result), info.context)
 
 
 @dataclass(frozen=True)

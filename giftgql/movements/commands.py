@@ -1,4 +1,5 @@
-"""From what a caller sends to an order for the ledger: what must be known before it is asked.
+"""From what a caller sends to an order for the ledger: what must be known before it is asked; and
+from what came of it to the answer.
 
 Only what never changes is read here: whose a transaction is, its account and its currency.
 Everything else is read again under the account's lock; where what was looked up has changed since,
@@ -6,7 +7,7 @@ it is looked up again. Uses of cards that are replaced on use have a transaction
 card is made in it. All else goes together with other requests.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from giftgql.context import Context
 from giftgql.errors import (
@@ -35,7 +36,7 @@ from giftgql.movements.inputs import (
     request_of,
 )
 from giftgql.movements.repository import Recorded
-from giftgql.movements.service import PERMISSIONS, NewTrans
+from giftgql.movements.service import PERMISSIONS, NewTrans, Trans
 from giftgql.requests import service as requests
 from giftgql.requests.service import JustClaimed, Once, once
 from giftgql.succession import service as succession
@@ -45,7 +46,8 @@ ATTEMPTS = 3
 
 
 async def add(context: Context, wanted: Wanted, new: NewTrans) -> Result:
-    """Post a movement."""
+    """Post a movement. Needs the permission of its type."""
+    context.caller.require(PERMISSIONS[new.type])
 
     async def attempt() -> Result:
         try:
@@ -156,6 +158,31 @@ async def cancel(context: Context, trans: GiftcardTransCancelInput) -> Result | 
     )
     request = request_of(trans, "giftcardTransCancel", trans.idempotency_key)
     return await _post(context, Asked(order, request))
+
+
+async def answered(context: Context, result: Result) -> Trans:
+    """The transaction that came of an order. Refuses what was declined, now that it is kept."""
+    context.replayed |= result.replayed is not None
+    reference, outcome = service.reference_of(result), result.outcome
+    if reference is None:
+        assert outcome.entry is not None
+        trans = service.entered(outcome.entry, result.currency)
+    else:
+        movement_id = reference.get("end") or reference["movement"]
+        recorded = await context.load(_recorded_by_ids, int(movement_id))
+        if outcome.past is not None and outcome.end is None:  # there was nothing left to do
+            return service.shown(recorded, context.store.now)
+        trans = service.as_answered(recorded, reference)
+    if trans.error is not None:
+        raise service.refusal(trans)
+    return trans
+
+
+async def _recorded_by_ids(context: Context, movement_ids: Sequence[int]) -> list[Recorded]:
+    """A batch for `Context.load`."""
+    async with context.read() as reading:
+        found = await service.by_ids(reading, movement_ids)
+    return [found[each] for each in movement_ids]
 
 
 async def _cancel_key(context: Context, of_key: str) -> Result | None:

@@ -60,6 +60,14 @@ class MovementRepository:
         known = {each.id: each for each in await self.by_ids({row[1] for row in events})}
         return [replace(known[row[1]], changed_in=row[0]) for row in events]
 
+    async def latest(self, card_id: int, *, before: int | None, many: int) -> list[Recorded]:
+        """A card's transactions, the newest first, from those before one."""
+        query = _RECORDED.where(col(Movement.account_id) == card_id)
+        if before is not None:
+            query = query.where(col(Movement.id) < before)
+        query = query.order_by(col(Movement.id).desc()).limit(many)
+        return [_recorded(row) for row in (await self.session.exec(query)).all()]
+
     async def page_of_each(self, cut: Cut, card_ids: Collection[int]) -> list[Recorded]:
         """The same page of each card's transactions, with one row more than it shows."""
         place = func.row_number().over(

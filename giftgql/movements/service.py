@@ -165,6 +165,16 @@ async def page(
     return Page([shown(each, reading.now) for each in found.rows], found.has_more, found.until)
 
 
+async def latest(
+    reading: Reading, card_id: int, *, first: int, before: int | None = None
+) -> Page[Trans]:
+    """A card's transactions, the newest first, from those before one."""
+    cut(first, 0)
+    found = await reading.movements.latest(card_id, before=before, many=first + 1)
+    rows = [shown(each, reading.now) for each in found[:first]]
+    return Page(rows, len(found) > first)
+
+
 async def pages_of_cards(
     reading: Reading, card_ids: Sequence[int], *, first: int, skip: int
 ) -> dict[int, Page[Trans]]:

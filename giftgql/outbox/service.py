@@ -134,6 +134,12 @@ async def bury(tx: Transaction, message_id: int) -> None:
         await tx.outbox.update(message, state=OutboxState.DEAD, ended_at=tx.now)
 
 
+async def mails_about(reading: Reading, card_id: int, *, first: int) -> Sequence[OutboxMessage]:
+    """The first mails about a card, by id."""
+    of_card = Criteria(card_id=card_id, channel=OutboxChannel.MAIL)
+    return (await page(reading, of_card, first=first, skip=0)).rows
+
+
 async def page(
     reading: Reading, criteria: Criteria, *, first: int, skip: int, since: str | None = None
 ) -> Page[OutboxMessage]:

@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from secrets import compare_digest
@@ -97,6 +97,11 @@ async def find(reading: Reading, staff_id: str) -> StaffMember:
     if person is None:
         raise NotFound("staffId", "staff member")
     return person
+
+
+async def names(reading: Reading, staff_ids: Collection[str]) -> dict[str, str]:
+    """The names of those that are known, the disabled ones too."""
+    return await reading.staff.names(staff_ids) if staff_ids else {}
 
 
 async def authenticate(reading: Reading, credential: str) -> tuple[Caller, None] | None:

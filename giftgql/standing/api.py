@@ -6,7 +6,7 @@ import strawberry
 from giftgql.cards.shown import GiftCard
 from giftgql.context import Info
 from giftgql.durations import Duration, duration
-from giftgql.errors import InvalidInput, NotFound, PastExpiration
+from giftgql.errors import InvalidInput, NotFound
 from giftgql.fields import mutation
 from giftgql.permissions import Permission
 from giftgql.standing import service
@@ -125,8 +125,6 @@ class StandingMutation:
     ) -> GiftCard | None:
         (card_id, reason), until = giftcard.parsed(), giftcard.until()
         async with info.context.write() as tx:
-            if isinstance(until, date) and until < tx.today:
-                raise PastExpiration("expiresOn")
             view = await service.extend(tx, card_id, reason, until)
         return GiftCard.of(view, info.context.caller)
 

@@ -6,7 +6,7 @@ from giftgql.cards import presented
 from giftgql.cards import service as cards
 from giftgql.cards.views import CardView
 from giftgql.durations import Duration
-from giftgql.errors import CardDisabled, CardReplaced, NotFound
+from giftgql.errors import CardDisabled, CardReplaced, NotFound, PastExpiration
 from giftgql.ledger import service as ledger
 from giftgql.ledger.orders import By, Close, Extend, Funds
 from giftgql.store import Transaction
@@ -43,8 +43,10 @@ async def disable(tx: Transaction, card_id: int, reason: str) -> CardView:
 async def extend(tx: Transaction, card_id: int, reason: str, until: date | Duration) -> CardView:
     """Let a card's funds be valid until a day, or for a time from today; never until earlier.
 
-    What has expired comes back. Funds without an end keep none.
+    What has expired comes back. Funds without an end keep none. Refuses `PAST_EXPIRATION`.
     """
+    if isinstance(until, date) and until < tx.today:
+        raise PastExpiration("expiresOn")
     funds = await _locked(tx, card_id)
     last_day: date = until if isinstance(until, date) else tx.today + until
     valid_until = tx.end_of(last_day)

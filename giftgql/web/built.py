@@ -43,6 +43,11 @@ def entry() -> Entry | None:
     return Entry(f"{PLACE}/{main['file']}", tuple(f"{PLACE}/{each}" for each in main["css"]))
 
 
+def place_of(path: str) -> str | None:
+    """Where a page finds a file, if that is built. Pages without one are merely plainer."""
+    return f"{PLACE}/{path}" if path in _files() else None
+
+
 async def file(request: Request) -> Response:
     """`GET /built/{path}`, as small as the browser takes it."""
     found = _files().get(request.path_params["path"])

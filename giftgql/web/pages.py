@@ -27,7 +27,7 @@ _STATUS = {
 }
 Handler = Callable[[Request], Awaitable[Response]]
 
-_MEDIA_TYPES = {".css": "text/css"}
+_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript"}
 
 
 def page(name: str, status: int = 200, *, headers: Any = None, **known: Any) -> Response:
@@ -70,7 +70,7 @@ def for_people(handler: Handler) -> Handler:
 
 
 async def static(request: Request) -> Response:
-    """`GET /static/{name}`: the style sheet."""
+    """`GET /static/{name}`: style sheets and scripts."""
     file = _files().get(request.path_params["name"])
     if file is None:
         raise HTTPException(404)

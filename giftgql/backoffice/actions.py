@@ -1,0 +1,89 @@
+"""What can be done with a card: declared once, with its form and its permissions."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from giftgql import codes
+from giftgql.backoffice.forms import Field, Form
+from giftgql.backoffice.pages import Visit
+from giftgql.cards.views import CardView
+from giftgql.codes import CodeText, CodeType
+from giftgql.errors import InvalidInput
+from giftgql.permissions import Permission
+
+PLACE = "back-office"
+"""The `sourceId` of movements that are made here."""
+
+REASON = Field("reason", "Reason", "lines", longest=500, help="It is kept, with your name.")
+CONFIRMED = "confirmed"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How somebody has come to a card: by its id, or by a code, which each form then carries."""
+
+    card_id: int
+    code: CodeText | None = None
+    kind: CodeType | None = None
+
+    @classmethod
+    def of(cls, card_id: int, form: Form) -> "Reach":
+        """By the code in a form, if it carries one. Refuses `INVALID_INPUT`."""
+        code = form.text("code")
+        return cls(card_id, None if code is None else codes.given(code, "code"), cls.kind_in(form))
+
+    @staticmethod
+    def kind_in(form: Form, name: str = "codeType") -> CodeType | None:
+        kind = form.text(name)
+        if kind is not None and kind not in CodeType.__members__:
+            raise InvalidInput(name, "is no type of code")
+        return None if kind is None else CodeType[kind]
+
+
+Run = Callable[[Visit, Reach, Form], Awaitable[int | None]]
+"""Does it; gives the id of the transaction that came of it, if one did."""
+
+
+def is_living(view: CardView) -> bool:
+    """Whether a card may change at all: it was neither disabled nor replaced."""
+    return not view.account.closed and view.account.replaced_by is None
+
+
+@dataclass(frozen=True)
+class Action:
+    """An action on a card, which does what a mutation of the API does, for whoever may call that.
+
+    `warning` says why it cannot be undone: its form then asks for a confirmation. `row` is the
+    field that names what on the card it is about, such as a transaction.
+    """
+
+    name: str
+    mutation: str
+    requires: tuple[Permission, ...]
+    run: Run
+    title: str
+    button: str
+    done: str
+    fields: tuple[Field, ...] = ()
+    warning: str = ""
+    row: str = ""
+    suits: Callable[[CardView], bool] = field(default=is_living)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {each.name: each.label for each in self.fields}
+
+    def form_of(self, form: Form) -> str:
+        """The name of the form on the page that was sent."""
+        return self.form_id(form.text(self.row) or "") if self.row else self.name
+
+    def form_id(self, row: object = "") -> str:
+        return f"{self.name}-{row}" if self.row else self.name
+
+    async def __call__(self, visit: Visit, reach: Reach, form: Form) -> int | None:
+        """Do it, for whoever may, once for each form that was rendered."""
+        visit.require(*self.requires)
+        form.needed("key")
+        if self.warning and not form.is_checked(CONFIRMED):
+            raise InvalidInput(CONFIRMED, "is needed: this cannot be undone")
+        return await self.run(visit, reach, form)

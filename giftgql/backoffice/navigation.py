@@ -1,0 +1,30 @@
+"""The sections of the back office, each for whoever has one of its permissions."""
+
+from dataclasses import dataclass
+
+from giftgql.permissions import Caller, Permission
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    path: str
+    any_of: tuple[Permission, ...]
+    about: str
+    """What is found there, for the first page."""
+
+
+FINDS_CARDS = (Permission.FIND_GIFT_CARD_BY_CODE, Permission.LIST_GIFT_CARDS)
+
+SECTIONS = (
+    Section(
+        "Cards",
+        "/office/cards",
+        FINDS_CARDS,
+        "Look a card up, use it, add funds, block it, replace a lost code.",
+    ),
+)
+
+
+def open_to(caller: Caller) -> list[Section]:
+    return [each for each in SECTIONS if any(caller.may(needed) for needed in each.any_of)]
