@@ -81,6 +81,23 @@ async def test_orders_that_name_the_same_cards_in_another_order_wait_for_each_ot
     assert codes == {None: 1, "POOL_EXHAUSTED": 3}
 
 
+async def test_cards_of_an_order_whose_time_is_up_are_for_others_before_the_sweep_has_come_by(
+    admin: Client, store: Store, clock: SetClock, tables: Tables
+) -> None:
+    boxes = await pool(admin)
+    await stocked(store, boxes)
+    line = {"giftcard": {"poolId": boxes["id"]}}
+    lapsed = await placed(admin, line, holdFor="PT1M")
+    assert (await place(admin, line)).code == "POOL_EXHAUSTED"
+    clock.forward(minutes=1)
+    next_one = await placed(admin, line, payments=[cash("50.00")])
+    assert (next_one["status"], bought(next_one)) == ("PAID", bought(lapsed))
+    assert (await place(admin, line)).code == "POOL_EXHAUSTED"
+    [ended] = await orders(admin, id=lapsed["id"])
+    assert (ended["status"], bought(ended)) == ("CANCELLED", [])
+    assert await tables.findings() == []
+
+
 async def test_an_order_is_answered_again_when_its_day_of_delivery_is_past(
     admin: Client, clock: SetClock
 ) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from giftgql.context import Context
-from giftgql.errors import Refusal, Unavailable
+from giftgql.errors import PoolExhausted, Refusal, Unavailable
 from giftgql.movements.admission import admit
 from giftgql.orders import quoting, service
 from giftgql.orders.asked import CardPayment, NewOrder
@@ -12,8 +12,12 @@ from giftgql.orders.quoting import Quoted
 from giftgql.orders.refusals import PresentedOtherwise
 from giftgql.orders.views import OrderView
 from giftgql.requests import service as requests
+from giftgql.store import Store
 
 ATTEMPTS = 3
+
+MOST_ENDED = 100
+"""So many orders one request ends that it did not place; the sweep ends the others."""
 
 
 async def calculate(context: Context, new: NewOrder, cards: Sequence[WantedCard]) -> Quoted:
@@ -24,7 +28,9 @@ async def calculate(context: Context, new: NewOrder, cards: Sequence[WantedCard]
 
 
 async def place(context: Context, new: NewOrder, cards: Sequence[WantedCard]) -> OrderView:
-    """Place an order. Where a code was changed since it was looked up, look again."""
+    """Place an order. Where a code was changed since it was looked up, look again; where a pool is
+    exhausted, once more without the orders whose time is up."""
+    is_swept = False
     for _ in range(ATTEMPTS):
         try:
             admitted = await _admitted(context, cards)
@@ -37,7 +43,22 @@ async def place(context: Context, new: NewOrder, cards: Sequence[WantedCard]) ->
                 return await service.place(tx, new, admitted)
         except PresentedOtherwise:
             continue
+        except PoolExhausted:
+            if is_swept or not await _end_overdue(context.store):
+                raise
+            is_swept = True
     raise Unavailable
+
+
+async def _end_overdue(store: Store) -> int:
+    """End the orders whose time is up, as the sweep would: their cards are in the pools again."""
+    ended = 0
+    while ended < MOST_ENDED:
+        async with store.write() as tx:
+            if not await service.end_overdue(tx):
+                break
+        ended += 1
+    return ended
 
 
 async def _admitted(context: Context, cards: Sequence[WantedCard]) -> list[CardPayment]:
