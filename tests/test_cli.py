@@ -125,9 +125,8 @@ def test_what_is_printed_says_where_everything_is(running: Server) -> None:
     printed = "".join(running.lines)
     assert httpx.get(re.findall(r"Health +(\S+)", printed)[0]).status_code == 200
     explorer = re.findall(r"Explorer +(\S+)", printed)[0]
-    assert (
-        "text/html" in httpx.get(explorer, headers={"Accept": "text/html"}).headers["content-type"]
-    )
+    page = httpx.get(explorer, headers={"Accept": "text/html"}, follow_redirects=True)
+    assert "text/html" in page.headers["content-type"]
     assert Path(re.findall(r"Log +(.+)", printed)[0]).is_file()
     assert Path(re.findall(r"Database +(.+)", printed)[0]).is_file()
 

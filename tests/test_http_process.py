@@ -54,17 +54,17 @@ def run(server: servers.Server, document: str) -> Any:
         return json.load(connection.getresponse())
 
 
-def test_a_running_server_is_alive_and_ready_and_shows_browsers_the_explorer(
+def test_a_running_server_is_alive_and_ready_and_asks_browsers_to_sign_in(
     running: servers.Server,
 ) -> None:
     with httpx.Client(base_url=running.url, headers={"Accept": "text/html"}, timeout=30) as browser:
         assert browser.get("/healthz").json() == {"status": "ok"}
         assert browser.get("/readyz").json() == {"status": "ok"}
         page = browser.get("/", follow_redirects=True)
-        assert page.url.path == "/graphql"
+        assert (page.url.path, page.url.params["next"]) == ("/sign-in", "/graphql")
         assert page.headers["content-type"].startswith("text/html")
-        assert "graphiql" in page.text.lower()
-        assert SAFE.items() <= dict(page.headers).items()
+        of_pages = {"referrer-policy": "same-origin"}
+        assert {**SAFE, **of_pages}.items() <= dict(page.headers).items()
         assert browser.get("/").headers["location"] == "/graphql"
 
 
