@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 from tests import servers
+from tests.needed import skip_without
 
 AXE = Path(__file__).parent / "js" / "node_modules" / "axe-core" / "axe.min.js"
 DESKTOP, PHONE = (1280, 800), (390, 844)
@@ -29,7 +29,8 @@ def chromium() -> Iterator[Browser]:
     """The browser; skips the test where there is none."""
     program = shutil.which("chromium")
     if program is None:
-        pytest.skip("needs Debian's chromium, which .ci/run installs")
+        skip_without("Debian's chromium, which .ci/run installs")
+
     expect.set_options(timeout=servers.PATIENCE * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=[ONLY_THIS_HOST])
@@ -85,7 +86,7 @@ class Window:
     def faults(self, *, apart_from: tuple[str, ...] = ()) -> list[Any]:
         """Serious faults for people who use the keyboard or hear the page, as axe finds them."""
         if not AXE.exists():
-            return []
+            skip_without("npm: run scripts/setup --dev where it is")
         # Past the policy, which lets no script into the page but its own.
         self.page.evaluate(AXE.read_text())
         found = self.page.evaluate("axe.run()")["violations"]

@@ -15,6 +15,7 @@ from gql.transport.exceptions import TransportQueryError
 from gql.transport.httpx import HTTPXTransport
 
 from tests import servers
+from tests.needed import skip_without
 
 JS = Path(__file__).parent / "js"
 OF_GET = {"5A70", "D6D5", "6A70"}
@@ -47,7 +48,7 @@ def new_client(server: servers.Server) -> str:
 def node(script: str, *arguments: str) -> Any:
     """What a script of `tests/js` prints."""
     if not (JS / "node_modules").is_dir():
-        pytest.skip("needs Node and npm: run scripts/setup --dev where they are")
+        skip_without("Node and npm: run scripts/setup --dev where they are")
     done = subprocess.run(
         ["node", script, *arguments],
         cwd=JS,

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from giftgql.web import built
 from tests import browsing, servers
 from tests.browsing import PHONE, Window, staff_key, window
+from tests.needed import skip_without
 
 SEES_CODES = "ViewUnmaskedGiftCardCodes"
 PASTES: dict[str, Any] = {"permissions": ["clipboard-read", "clipboard-write"]}
@@ -26,7 +27,7 @@ OF_THE_LIBRARY = (
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if built.entry() is None:
-        pytest.skip("needs the explorer, which scripts/setup builds where npm is")
+        skip_without("the explorer, which scripts/setup builds where npm is")
     with browsing.chromium() as opened:
         yield opened
 
