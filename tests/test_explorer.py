@@ -62,6 +62,11 @@ ADD = """mutation ($card: GiftcardAddInput!) {
   giftcardAdd(giftcard: $card) { id codes { codeType code isMasked } } }"""
 FIND = '{ giftcard(code: "GC49288331") { results { id codes { code isMasked } } } }'
 LIST = "{ giftcard { results { id } } }"
+BACKGROUND = """each => {
+  while (getComputedStyle(each).backgroundColor === "rgba(0, 0, 0, 0)") each = each.parentElement;
+  return getComputedStyle(each).backgroundColor.match(/[0-9]+/g).slice(0, 3).map(Number);
+}"""
+"""The red, green and blue that are seen behind an element."""
 
 
 def member(server: servers.Server, member_id: str) -> str:
@@ -115,6 +120,29 @@ def test_a_clerk_on_a_phone_cannot_list_cards_and_is_told_why(
         run(clerk.page, LIST)
         shown(clerk, "PERMISSION_DENIED")
         expect(clerk.page.get_by_role("status")).to_contain_text("PERMISSION_DENIED")
-        clerk.page.context.clear_cookies()
-        clerk.page.keyboard.press("Control+Enter")
-        expect(clerk.page.get_by_role("link", name="Sign in again")).to_be_visible()
+
+
+def test_who_was_signed_out_signs_in_beside_and_goes_on_also_in_the_dark(
+    browser: Browser, server: servers.Server
+) -> None:
+    key = staff_key(server, "Cleo", "--role", "manager")
+    with window(browser, server, **PASTES) as manager:
+        manager.sign_in(key, "/graphql")
+        page = manager.page
+        run(page, LIST)
+        page.context.clear_cookies()
+        page.emulate_media(color_scheme="dark")
+        expect(page.locator("body")).to_have_class(re.compile("graphiql-dark"))
+        page.keyboard.press("Control+Enter")
+        with page.expect_popup() as opened:
+            page.get_by_role("link", name="Sign in beside").click()
+        beside = opened.value
+        beside.get_by_label("Personal access key").fill(key)
+        beside.keyboard.press("Enter")
+        expect(beside.get_by_role("tab", name="LookUp")).to_be_visible()
+        beside.close()
+        page.get_by_role("button", name="Execute query").click()
+        shown(manager, "results")
+        expect(page.get_by_role("link", name="Sign in beside")).to_have_count(0)
+        paper = page.locator(".graphiql-editor").first.evaluate(BACKGROUND)
+        assert max(paper) < 100, "dark, as the system has become"

@@ -1,7 +1,10 @@
 """The explorer's page and files, as far as they need no browser."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from graphql import parse, validate
@@ -82,3 +85,24 @@ async def test_what_was_built_is_sent_small_and_kept_for_ever(
             assert (await browser.get(f"/built/{hidden}")).status_code == 404
     finally:
         built._files.cache_clear()
+
+
+BUILD = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+
+
+def test_a_wheel_has_all_that_the_pages_need_and_none_of_their_sources(tmp_path: Path) -> None:
+    root = Path(built.FOLDER).parents[2]
+    command = (sys.executable, "-c", BUILD, tmp_path)
+    made = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    with ZipFile(tmp_path / made.stdout.strip()) as wheel:
+        held = {name for name in wheel.namelist() if not name.endswith((".py", "/"))}
+    needed = {
+        file.relative_to(root).as_posix()
+        for folder in (root / "giftgql").rglob("*")
+        if folder.name in ("templates", "static", "built")
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+    assert needed <= held
+    sources = {name for name in held if name.startswith("giftgql/explorer/")} - needed
+    assert sources == set()

@@ -60,7 +60,11 @@ function Help({ found }) {
       {found.map(({ code, help }) => (
         <p key={code}>
           <code>{code}</code> {help}
-          {code === SIGN_IN.code && <a href="/sign-in?next=/graphql"> Sign in again</a>}
+          {code === SIGN_IN.code && (
+            <a href="/sign-in?next=/graphql" target="_blank">
+              Sign in beside
+            </a>
+          )}
         </p>
       ))}
     </div>
