@@ -9,7 +9,13 @@ from functools import cache
 from babel import Locale
 from babel.dates import format_date, format_time
 from babel.localedata import locale_identifiers
-from babel.numbers import NumberPattern, format_decimal, get_decimal_symbol, parse_pattern
+from babel.numbers import (
+    NumberPattern,
+    format_compact_currency,
+    format_decimal,
+    get_decimal_symbol,
+    parse_pattern,
+)
 
 from giftgql.errors import InvalidAmount
 from giftgql.money import Money
@@ -68,6 +74,14 @@ class Wording:
             number, self.locale, currency=money.currency, currency_digits=False
         )
         return f"+{text}" if signed and number > 0 else text
+
+    def short(self, money: Money) -> str:
+        """About how much it is, for the side of a chart."""
+        number = Decimal(str(money))
+        text: str = format_compact_currency(
+            number, money.currency, locale=self.locale, fraction_digits=1
+        )
+        return text
 
     def number(self, number: int) -> str:
         return format_decimal(number, locale=self.locale)

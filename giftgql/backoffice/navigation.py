@@ -23,6 +23,12 @@ SECTIONS = (
         FINDS_CARDS,
         "Look a card up, use it, add funds, block it, replace a lost code.",
     ),
+    Section(
+        "Liability",
+        "/office/liability",
+        (Permission.VIEW_REPORTS,),
+        "What is owed to the holders of cards, over time.",
+    ),
 )
 
 

@@ -72,6 +72,14 @@ class Owed(NamedTuple):
     cards: int
 
 
+class Change(NamedTuple):
+    """What came to all cards within a quarter hour since 1970, less what left them."""
+
+    currency: str
+    quarter: int
+    amount: int
+
+
 class Activity(NamedTuple):
     """What happened at a source within 24 hours, `day` counted from the beginning asked for."""
 
@@ -167,6 +175,39 @@ class ReportRepository:
             Owed(currency, None if of is None else int(of), int(amount), cards)
             for currency, of, amount, cards in found
         ]
+
+    async def changes(self, since: datetime) -> list[Change]:
+        """What all cards together came by after a moment, by currency and quarter hour; what was
+        taken from one card and given to another is no change."""
+        at, debit, credit = (
+            col(each)
+            for each in (Posting.effective_at, Posting.debit_account, Posting.credit_account)
+        )
+        breakage = SystemAccount.BREAKAGE.value
+        is_breakage = or_(debit == breakage, credit == breakage)
+        quarter = (unix_seconds(at) - case((is_breakage, 1), else_=0)) // QUARTER_HOUR
+        moved = case((credit > 0, 1), else_=0) - case((debit > 0, 1), else_=0)
+        query = (
+            select(
+                col(Posting.currency), quarter.label("of"), func.sum(col(Posting.amount) * moved)
+            )
+            .where(_within(since, None), moved != 0)
+            .group_by(col(Posting.currency), text("of"))
+        )
+        return [
+            Change(currency, int(of), int(sum_)) for currency, of, sum_ in await self._rows(query)
+        ]
+
+    async def overdue(self, now: datetime) -> list[Change]:
+        """Funds past their validity that no sweep has taken yet, by the quarter hour in which it
+        ended."""
+        standing = _standing(now, None)
+        quarter = _number(LiabilityGroup.EXPIRY_MONTH, standing).label("of")
+        each = select(standing.c.currency, quarter, standing.c.due).where(standing.c.due > 0)
+        rows = each.subquery()
+        query = select(rows.c.currency, rows.c.of, func.sum(rows.c.due))
+        found = await self._rows(query.group_by(rows.c.currency, rows.c.of))
+        return [Change(currency, int(of), -int(due)) for currency, of, due in found]
 
     async def activity(
         self, start: datetime, end: datetime, source_id: str | None, *, at_most: int

@@ -1,3 +1,4 @@
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -162,6 +163,33 @@ async def liability_lines(
     return sorted(lines, key=lambda line: (line.amount.currency, line.month or "~"))
 
 
+async def liability_over_time(reading: Reading, days: Sequence[date]) -> dict[str, list[Money]]:
+    """What is owed to holders at the end of each of these days, by currency, as `liability` says;
+    what no sweep has taken yet counts as expired since its validity ended. The days rise, to
+    today at most.
+
+    The books are read once: from now back to the first day, however many days are asked for.
+    """
+    await reading.reports.expect_whole_tables()
+    ends = [_day_end(reading, day).timestamp() for day in days]
+    owed: dict[str, int] = defaultdict(int)
+    for each in await reading.reports.owed(reading.now, None, LiabilityGroup.CURRENCY):
+        owed[each.currency] += each.amount
+    # Back from now: what has come since a day's end was not owed then, what is overdue was.
+    since: dict[str, list[int]] = defaultdict(lambda: [0] * (len(ends) + 1))
+    changes = await reading.reports.changes(_day_end(reading, days[0]))
+    for change in (*changes, *await reading.reports.overdue(reading.now)):
+        days_before = bisect_right(ends, change.quarter * QUARTER_HOUR)
+        since[change.currency][days_before] += change.amount
+    return {
+        currency: [
+            Money(owed[currency] - sum(since[currency][place:]), currency)
+            for place in range(1, len(ends) + 1)
+        ]
+        for currency in sorted({*owed, *since})
+    }
+
+
 async def summary(
     reading: Reading, days: "Days", source_id: str | None, *, first: int, skip: int
 ) -> Page[SummaryLine]:
@@ -257,8 +285,10 @@ def _stretches(days: Days, zone: ZoneInfo) -> list[tuple[date, int]]:
 
 def _end(reading: Reading, as_of: date | None) -> datetime | None:
     """The end of a day; None for now."""
-    if as_of is None:
-        return None
+    return None if as_of is None else _day_end(reading, as_of)
+
+
+def _day_end(reading: Reading, as_of: date) -> datetime:
     if not FIRST_DAY <= as_of <= reading.today:
         raise InvalidInput("asOf", f"must be a day from {FIRST_DAY} to today")
     return _midnight(as_of + timedelta(days=1), reading.settings.zone)
