@@ -82,6 +82,6 @@ async def test_liability_is_shown_as_a_picture_and_as_a_table(
     assert "JPY today 2.800 ¥" in page.text
     assert page.html.count("<circle") == 2 * 31
     assert "05.12.2026 2.800 ¥ +700 ¥" in page.text
-    assert "selected>The last 30 days" in page.html
+    assert "selected>30 days" in page.html
     clerk = await visitor(server, store, role="clerk")
     assert (await clerk.open("/office/liability")).status == 403

@@ -8,7 +8,7 @@ from itertools import pairwise
 from giftgql.money import Money
 
 WIDTH, HEIGHT = 720, 260
-LEFT, RIGHT, TOP, BOTTOM = 76, 16, 14, 34
+LEFT, RIGHT, TOP, BOTTOM = 100, 16, 14, 34
 """The margins, in which amounts and days are written."""
 
 _TICKS = 4

@@ -31,9 +31,9 @@ class Period:
 PERIODS = {
     each.name: each
     for each in (
-        Period("month", "The last 30 days", 31, 1),
-        Period("quarter", "The last 13 weeks", 14, 7),
-        Period("year", "The last 52 weeks", 53, 7),
+        Period("month", "30 days", 31, 1),
+        Period("quarter", "13 weeks", 14, 7),
+        Period("year", "52 weeks", 53, 7),
     )
 }
 
