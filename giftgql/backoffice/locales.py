@@ -9,7 +9,13 @@ from functools import cache
 from babel import Locale
 from babel.dates import format_date, format_time
 from babel.localedata import locale_identifiers
-from babel.numbers import NumberPattern, format_decimal, get_decimal_symbol, parse_pattern
+from babel.numbers import (
+    NumberPattern,
+    format_decimal,
+    format_percent,
+    get_decimal_symbol,
+    parse_pattern,
+)
 
 from giftgql.errors import InvalidAmount
 from giftgql.money import Money
@@ -71,6 +77,10 @@ class Wording:
 
     def number(self, number: int) -> str:
         return format_decimal(number, locale=self.locale)
+
+    def percent(self, percent: int) -> str:
+        text: str = format_percent(percent / 100, locale=self.locale)
+        return text
 
     def day(self, day: date | None) -> str:
         return "" if day is None else format_date(day, "medium", self.locale)
