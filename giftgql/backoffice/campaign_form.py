@@ -25,7 +25,10 @@ PATTERN = "####-####-####-####"
 
 KINDS = (CodeType.DIGITAL, CodeType.PHYSICAL)
 
-_PERIODS = (("P6M", "6 months"), *((f"P{n}Y", f"{n} years") for n in (2, 3, 4, 5, 10)))
+_PERIODS = (
+    *(("P6M", "6 months"), ("P1Y", "1 year")),
+    *((f"P{n}Y", f"{n} years") for n in (2, 3, 4, 5, 10)),
+)
 
 FIELDSETS = (
     (
@@ -57,7 +60,6 @@ FIELDSETS = (
                 choices=(
                     ("", "never"),
                     ("on", "on the day below"),
-                    ("P1Y", "1 year after the sale"),
                     *((value, f"{words} after the sale") for value, words in _PERIODS),
                 ),
             ),
@@ -93,7 +95,7 @@ FIELDSETS = (
                 "Made of",
                 "choice",
                 choices=(
-                    (CLEAR, "capitals and digits that cannot be confused"),
+                    (CLEAR, "clear capitals and digits"),
                     (CHARSET, "all letters and digits"),
                     ("0123456789", "digits"),
                 ),

@@ -22,8 +22,8 @@ from giftgql.permissions import Permission
 
 NEEDED = Permission.MANAGE_POOLS
 
-COLUMNS = {ImportKind.CARDS: CARD_COLUMNS, ImportKind.POOLS: POOL_COLUMNS}
-TITLES = {ImportKind.CARDS: "Cards", ImportKind.POOLS: "Pools"}
+COLUMNS = {ImportKind.POOLS: POOL_COLUMNS, ImportKind.CARDS: CARD_COLUMNS}
+TITLES = {ImportKind.POOLS: "Pools", ImportKind.CARDS: "Cards"}
 
 KIND, ROWS_TYPED = "kind", "rows"
 LABELS = {KIND: "What is in it", ROWS_TYPED: "The rows"}

@@ -39,25 +39,42 @@ function beginUploads() {
 async function upload(form) {
   const button = form.querySelector("button");
   const problem = form.querySelector(".problem");
+  const bar = form.querySelector("progress");
   button.disabled = true;
-  button.setAttribute("aria-busy", "true");
   problem.hidden = true;
+  bar.hidden = false;
   try {
-    const answer = await fetch(`/imports/${form.elements.kind.value}`, {
-      method: "POST",
-      headers: { "Content-Type": "text/csv", "X-Giftgql-Request": "1" },
-      body: form.elements.file.files[0],
+    const kind = form.elements.kind.value;
+    const told = await send(`/imports/${kind}`, form.elements.file.files[0], (event) => {
+      bar.max = event.total;
+      bar.value = event.loaded;
     });
-    const told = await answer.json();
-    if (!answer.ok) throw new Error(told.errors[0].message);
     location.assign(`/office/imports/${told.id}`);
   } catch (error) {
-    problem.textContent = error instanceof TypeError ? "The server was not reached. Send it once more." : error.message;
+    problem.textContent = error.message;
     problem.hidden = false;
     problem.focus();
     button.disabled = false;
-    button.removeAttribute("aria-busy");
+    bar.hidden = true;
   }
+}
+
+function send(address, file, onProgress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", address);
+    request.responseType = "json";
+    request.setRequestHeader("Content-Type", "text/csv");
+    request.setRequestHeader("X-Giftgql-Request", "1");
+    request.upload.addEventListener("progress", onProgress);
+    request.addEventListener("error", () => reject(new Error("The server was not reached. Send it once more.")));
+    request.addEventListener("load", () => {
+      const told = request.response;
+      if (request.status < 400 && told) resolve(told);
+      else reject(new Error(told?.errors?.[0]?.message ?? "The server failed."));
+    });
+    request.send(file);
+  });
 }
 
 document.addEventListener("DOMContentLoaded", beginUploads);
