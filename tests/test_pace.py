@@ -1,6 +1,8 @@
 """How fast long work goes: measured over what was done of late, known to the API and to people."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +14,7 @@ from giftgql.jobs.pace import BREAK, RECENT, Pace
 from giftgql.store import Store
 from tests import importing
 from tests.client import Client
-from tests.conftest import SetClock
+from tests.conftest import RunCommand, SetClock
 from tests.stock import campaign
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -97,3 +99,20 @@ async def test_pieces_of_campaigns_and_imports_are_measured(admin: Client, store
             job = await jobs.latest(reading, kind, 1)
             assert job is not None
             assert job.paced_at is not None, kind
+
+
+async def test_an_export_shows_on_a_terminal_how_far_it_is(
+    admin: Client,
+    store: Store,
+    command: RunCommand,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    await campaign(admin, count=7)
+    await work.do_all(store)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    code, said = await asyncio.to_thread(
+        command, "export", "campaign", "1", "--out", str(tmp_path / "codes.csv")
+    )
+    assert (code, "7/7" in said, "rows, " in said) == (0, True, True)
+    assert len((tmp_path / "codes.csv").read_text().splitlines()) == 8
