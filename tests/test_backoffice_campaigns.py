@@ -15,8 +15,8 @@ from tests.conftest import SetClock
 ASKED = {"name": "Summer", "count": "7", "value": "12,50"}
 
 
-async def test_a_person_has_a_campaign_made_and_sees_its_codes_before(
-    server: Server, store: Store, admin: Client
+async def test_the_form_of_a_campaign_shows_samples_and_says_what_is_wrong(
+    server: Server, store: Store
 ) -> None:
     clerk = await visitor(server, store, role="clerk")
     assert (await clerk.open("/office/campaigns/new")).status == 403
@@ -52,6 +52,13 @@ async def test_a_person_has_a_campaign_made_and_sees_its_codes_before(
     unmeant = await manager.send(form, **ASKED | {"expiration.on": "2099-01-01"})
     assert "Last day is given, but not that cards expire on it" in unmeant.text
 
+
+async def test_a_person_has_a_campaign_made_and_finds_its_cards(
+    server: Server, store: Store, admin: Client
+) -> None:
+    manager = await visitor(server, store, role="manager")
+    manager.languages = "de-DE"
+    form = (await manager.open("/office/campaigns/new")).form("/office/campaigns")
     page = await manager.send(
         form, **ASKED | {"expiration": "P2Y", "pinLength": "4", "redemptionLimit": "3"}
     )
