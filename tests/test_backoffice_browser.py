@@ -103,7 +103,9 @@ def test_a_campaign_goes_on_before_the_eyes_and_its_pages_fit_a_desk_and_a_phone
         page.get_by_role("button", name="Send").click()
         page.wait_for_url("**/office/imports/1")
         expect(page.get_by_role("main")).to_contain_text("2 of 2 rows")
-        expect(page.get_by_role("link", name="Download them")).to_be_visible()
+        with page.expect_download() as begun:
+            page.get_by_role("link", name="Download them").click()
+        assert '"Boxes","box"' in begun.value.path().read_text()
         for path in PAGES:
             page.goto(f"{server.url}/office/{path}")
             manager.require_no_sideways_scrolling()

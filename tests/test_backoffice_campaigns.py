@@ -72,7 +72,7 @@ async def test_a_person_has_a_campaign_made_and_finds_its_cards(
     assert (made["pinLength"], made["redemptionLimit"]) == (4, 3)
     assert made["expiration"] == {"kind": "RELATIVE", "on": None, "after": "P2Y"}
     taken = await manager.send(form, **ASKED)
-    assert (taken.status, "is there already" in taken.text) == (422, True)
+    assert (taken.status, "Take another name, or look at the list" in taken.text) == (422, True)
     await work.do_all(store)
     page = await manager.open("/office/campaigns/1")
     assert "7 of 7 cards" in page.text

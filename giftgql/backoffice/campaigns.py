@@ -26,6 +26,8 @@ NEEDED = Permission.MANAGE_CAMPAIGNS
 HAD = "had"
 """The field with the number of cards that a form for more was rendered with."""
 
+_IS_TAKEN = "Take another name, or look at the list: it may have been added a moment ago."
+
 MORE = Field("count", "How many more cards", "number", longest=8)
 
 
@@ -128,7 +130,8 @@ async def add(visit: Visit, form: Form) -> Response:
         async with visit.context.write() as tx:
             campaign = await campaigns.add(tx, wanted)
     except Refusal as refusal:
-        return _form(visit, form, Problem(refusal, form, of="new"))
+        advice = _IS_TAKEN if isinstance(refusal, Conflict) else ""
+        return _form(visit, form, Problem(refusal, form, of="new", advice=advice))
     return go_to(f"/office/campaigns/{campaign.id}")
 
 

@@ -107,7 +107,7 @@ def _progress(file: ImportFile, paces: Mapping[Subject, Pace], now: datetime) ->
         file.status,
         file.done,
         file.rows,
-        subject is not None,
+        file.ended_at is None,
         paces.get(subject) if subject else None,
         now,
     )
