@@ -2,12 +2,12 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, BinaryIO, TypeVar
 
 import typer
 
@@ -129,7 +129,23 @@ async def _done(store: "Store", import_id: int) -> "ImportFile":
 
 
 async def _watch(store: "Store", import_id: int) -> None:
-    """Show how far an import is, at which rate, and how long it will take; on a terminal only."""
+    """Show how far an import is; on a terminal only."""
+    from giftgql.errors import Unavailable
+    from giftgql.imports import service
+
+    with _progress() as show:
+        while show is not None:
+            with suppress(Unavailable):
+                async with store.read() as reading:
+                    file = await service.get(reading, import_id)
+                show(file.done, file.rows)
+            await asyncio.sleep(REDRAW_SECONDS)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int | None], None] | None]:
+    """Shows how many rows are done of how many, if that is known, at which rate, and how long it
+    will take; None where nobody sees it."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -139,24 +155,20 @@ async def _watch(store: "Store", import_id: int) -> None:
         TimeRemainingColumn,
     )
 
-    from giftgql.errors import Unavailable
-    from giftgql.imports import service
-
     console = Console(stderr=True)
     if not console.is_terminal:
+        yield None
         return
     rate = TextColumn("rows, {task.fields[rate]:,.0f}/s")
     columns = (BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None, rate=0.0)
-        while True:
-            with suppress(Unavailable):
-                async with store.read() as reading:
-                    file = await service.get(reading, import_id)
-                shown = progress.tasks[0]
-                rate_now = shown.speed or 0.0
-                progress.update(task, completed=file.done, total=file.rows, rate=rate_now)
-            await asyncio.sleep(REDRAW_SECONDS)
+
+        def show(done: int, total: int | None) -> None:
+            speed = progress.tasks[0].speed or 0.0
+            progress.update(task, completed=done, total=total, rate=speed)
+
+        yield show
 
 
 async def _chunks(file: Path) -> AsyncGenerator[bytes, None]:
@@ -254,18 +266,27 @@ def _member(members: type[Member], name: str | None, option: str) -> Member | No
 
 
 async def _write(table: "Table", out: Path | None) -> None:
+    if out is None:
+        await _write_to(sys.stdout.buffer, table)
+        return
+    with out.open("xb") as file, _progress() as show:
+        await _write_to(file, table, show)
+
+
+async def _write_to(
+    file: BinaryIO, table: "Table", show: Callable[[int, int | None], None] | None = None
+) -> None:
     from giftgql.spreadsheets import csv_bytes
 
-    file = sys.stdout.buffer if out is None else out.open("xb")
-    try:
-        file.write(csv_bytes([table.head]))
-        async with aclosing(table.pages) as pages:
-            async for rows in pages:
-                file.write(csv_bytes(rows))
-        file.flush()
-    finally:
-        if out is not None:
-            file.close()
+    done = 0
+    file.write(csv_bytes([table.head]))
+    async with aclosing(table.pages) as pages:
+        async for rows in pages:
+            file.write(csv_bytes(rows))
+            done += len(rows)
+            if show is not None:
+                show(done, table.rows)
+    file.flush()
 
 
 def worker() -> None:

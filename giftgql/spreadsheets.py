@@ -23,11 +23,13 @@ _SKIPPED = "".join(sorted(SKIPPED))
 
 @dataclass(frozen=True)
 class Table:
-    """A file in the making: its name without ending, its head, and its rows by pages."""
+    """A file in the making: its name without ending, its head, its rows by pages, and how many
+    they are, where that is known."""
 
     name: str
     head: Sequence[str]
     pages: AsyncGenerator[Sequence[Sequence[object]], None]
+    rows: int | None = None
 
 
 def safe(text: str | None) -> str:

@@ -55,7 +55,7 @@ class _Reader(HTMLParser):
     def _control(self, tag: str, attributes: dict[str, str]) -> None:
         name, value = attributes.get("name", ""), attributes.get("value", "")
         if tag == "option":
-            if "selected" in attributes or not self.forms[-1].fields.get(self._choice):
+            if "selected" in attributes or self._choice not in self.forms[-1].fields:
                 self.forms[-1].fields[self._choice] = value
             return
         kind = attributes.get("type", "text")

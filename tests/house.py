@@ -31,6 +31,7 @@ NOUNS = {
     ("products", "expiration"): 1,
     ("campaigns", "code_config"): 1,
     ("jobs", "ahead"): 1,
+    ("jobs", "pace"): 1,
     ("jobs", "runner"): 21,
     ("imports", "card_batch"): 15,
     ("imports", "pool_batch"): 16,

@@ -1,6 +1,8 @@
 """The back office in a browser, with its scripts and without."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -63,3 +65,53 @@ def test_pages_fit_a_phone(browser: Browser, server: servers.Server) -> None:
         clerk.page.goto(f"{server.url}/office/cards/1")
         clerk.require_no_sideways_scrolling()
         assert clerk.faults() == []
+
+
+ROWS = "Name,SystemName,Currency,FaceValue\nBoxes,box,EUR,50.00\nBoxes,box,EUR,60.00\n"
+PAGES = (
+    *("campaigns", "campaigns/1", "campaigns/new", "imports", "imports/1", "pools", "pools/1"),
+    *("products", "products/1", "cards?pool=1"),
+)
+
+
+def test_a_campaign_goes_on_before_the_eyes_and_its_pages_fit_a_desk_and_a_phone(
+    browser: Browser, server: servers.Server, tmp_path: Path
+) -> None:
+    file = tmp_path / "pools.csv"
+    file.write_text(ROWS)
+    key = staff_key(server, "Cleo", "--role", "manager")
+    with window(browser, server, locale="en-US") as manager:
+        page = manager.page
+        manager.sign_in(key, "/office/campaigns")
+        page.get_by_role("link", name="New campaign").click()
+        page.get_by_label("Name").fill("Summer")
+        page.get_by_label("How many cards").fill("15000")
+        page.get_by_label("Value of each card").fill("25.00")
+        page.get_by_label("Begin with").fill("SUN-")
+        expect(page.locator("#sample li").first).to_have_text(re.compile("^SUN-"))
+        page.get_by_role("button", name="Make the cards").click()
+        page.evaluate("window.stays = true")
+        progress = page.locator("#progress")
+        expect(progress).to_contain_text("in progress")
+        expect(progress).to_contain_text(re.compile("cards a (second|minute)"))
+        expect(progress).to_contain_text("15,000 of 15,000 cards")
+        expect(page.get_by_role("main")).to_contain_text("Not activated 15,000")
+        assert page.evaluate("window.stays"), "all without the page being loaded anew"
+        expect(page.get_by_role("button", name="Pause")).to_have_count(0)
+        page.goto(f"{server.url}/office/imports")
+        page.get_by_label("CSV file").set_input_files(file)
+        page.get_by_role("button", name="Send").click()
+        page.wait_for_url("**/office/imports/1")
+        expect(page.get_by_role("main")).to_contain_text("2 of 2 rows")
+        with page.expect_download() as begun:
+            page.get_by_role("link", name="Download them").click()
+        assert '"Boxes","box"' in begun.value.path().read_text()
+        for path in PAGES:
+            page.goto(f"{server.url}/office/{path}")
+            manager.require_no_sideways_scrolling()
+    with window(browser, server, PHONE) as on_the_way:
+        on_the_way.sign_in(key, "/office")
+        for path in PAGES:
+            on_the_way.page.goto(f"{server.url}/office/{path}")
+            on_the_way.require_no_sideways_scrolling()
+            assert on_the_way.faults() == [], path

@@ -10,4 +10,7 @@ All works without JavaScript; htmx only swaps `#page` in place of loading it. No
 ever in an address: codes are posted. Each form that is rendered carries an idempotency key of its
 own, so that a double click or a reload does its work once. Refusals are answered 422 with the form
 as it was filled in, the sentence, and what to do.
+
+Pages of long work show how far it is, its rate, and when it will be done; scripts ask for that part
+alone, for as long as it goes on, and load the page once more when it has ended.
 """

@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from giftgql.backoffice import card_codes, card_money, card_standing, people
+from giftgql.backoffice import belonging, card_codes, card_money, card_standing, people
 from giftgql.backoffice.actions import Action, Reach
 from giftgql.backoffice.pages import Problem, Visit
 from giftgql.cards import service as cards
@@ -83,6 +83,7 @@ class Around:
 
     history: Page[Trans] = field(default_factory=lambda: Page([], False))
     holds: Sequence[Trans] = ()
+    of: Sequence[belonging.Belonging] = ()
     orders: Mapping[int, int] = field(default_factory=dict)
     successions: Mapping[int, Succession] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
@@ -142,6 +143,7 @@ async def _view(reading: Reading, reach: Reach) -> CardView:
 
 async def _around(visit: Visit, reading: Reading, view: CardView, before: int | None) -> Around:
     card_id, around = view.account.id, Around()
+    around.of = await belonging.of(visit, reading, view.card)
     around.replaces = (await succession.predecessors(reading, [card_id])).get(card_id)
     if view.card.member_id is not None and visit.may(Permission.VIEW_MEMBERS):
         owner = await members.find(reading, view.card.member_id)

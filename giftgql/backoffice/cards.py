@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from giftgql import codes
-from giftgql.backoffice import card_page
+from giftgql.backoffice import belonging, card_page
 from giftgql.backoffice.actions import Reach
 from giftgql.backoffice.card_page import ACTIONS, Done
 from giftgql.backoffice.forms import NOTHING, Form
@@ -27,7 +27,8 @@ from giftgql.values import ID, record_id, text
 ROWS = 50
 
 _TRY_AGAIN = "Check each character. A code that has ended finds nothing any more."
-_NO_LIST: dict[str, Any] = {"rows": [], "more": None, "asked": None, "code": None}
+_OF = ("product", "pool", "campaign")
+_NO_LIST: dict[str, Any] = {"rows": [], "more": None, "asked": None, "code": None, "of": []}
 _NO_LIST["statuses"] = list(CardStatus)
 
 
@@ -36,7 +37,7 @@ async def show_all(visit: Visit) -> Response:
     """`GET /office/cards`: the box for codes, and a list for whoever may list cards."""
     if not visit.may(Permission.LIST_GIFT_CARDS):
         return visit.page("cards.html", **_NO_LIST)
-    asked = {name: visit.asked(name) or "" for name in ("member", "status", "last")}
+    asked = {name: visit.asked(name) or "" for name in ("member", "status", "last", *_OF)}
     try:
         criteria = _criteria(visit)
     except Refusal as refusal:
@@ -45,10 +46,16 @@ async def show_all(visit: Visit) -> Response:
         return visit.page("cards.html", problem.status, problem=problem, **known)
     async with visit.read() as reading:
         page = await cards.page(reading, criteria, first=ROWS, skip=0)
+        of = await belonging.of(visit, reading, criteria)
     more = None
     if page.has_more:
-        more = urlencode({**asked, "after": page.rows[-1].account.id})
-    known = {**_NO_LIST, "rows": page.rows, "asked": asked, "more": more}
+        more = urlencode(
+            {
+                **{name: each for name, each in asked.items() if each},
+                "after": page.rows[-1].account.id,
+            }
+        )
+    known = {**_NO_LIST, "rows": page.rows, "asked": asked, "more": more, "of": of}
     return visit.page("cards.html", **known)
 
 
@@ -136,6 +143,7 @@ def _criteria(visit: Visit) -> Criteria:
     """What the address narrows the list to. Refuses `INVALID_INPUT`."""
     member, status, last = (visit.asked(each) for each in ("member", "status", "last"))
     after = visit.asked("after")
+    product_id, pool_id, campaign_id = (_id_asked(visit, name) for name in _OF)
     if status is not None and status not in CardStatus.__members__:
         raise InvalidInput("status", "is none that a card can have")
     return Criteria(
@@ -143,5 +151,14 @@ def _criteria(visit: Visit) -> Criteria:
         status=None if status is None else CardStatus[status],
         last_four=None if last is None else text(last, "last", 4).upper(),
         kinds=usable_by(visit.caller),
+        product_id=product_id,
+        pool_id=pool_id,
+        campaign_id=campaign_id,
         after_id=None if after is None else record_id(ID(after)),
     )
+
+
+def _id_asked(visit: Visit, name: str) -> int | None:
+    """The id that the address names; one that nothing can have for what is none."""
+    asked = visit.asked(name)
+    return None if asked is None else record_id(ID(asked)) or 0

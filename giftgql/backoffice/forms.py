@@ -1,5 +1,6 @@
 """What a person has typed into a form, read field by field."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -10,6 +11,7 @@ KEY = "key"
 """The field with the idempotency key that a form was rendered with."""
 
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _INPUT_TYPES = {"day": "date", "secret": "password"}
 
 
@@ -17,7 +19,7 @@ _INPUT_TYPES = {"day": "date", "secret": "password"}
 class Field:
     """An input of a form. Its name is that of the API's input, which refusals name.
 
-    `kind`: text, amount, day, lines, secret, choice, check.
+    `kind`: text, amount, number, day, lines, secret, choice, check.
     """
 
     name: str
@@ -69,6 +71,20 @@ class Form:
             return date.fromisoformat(typed)
         except ValueError:
             raise InvalidInput(name, "is no day; write it like 2030-12-31") from None
+
+    def number(self, name: str) -> int | None:
+        """A whole number of up to nine digits. Refuses `INVALID_INPUT`."""
+        typed = self.text(name)
+        if typed is None:
+            return None
+        if not _NUMBER.fullmatch(typed):
+            raise InvalidInput(name, "is to be a whole number, written in digits only")
+        return int(typed)
+
+    def needed_number(self, name: str) -> int:
+        """Refuses `INVALID_INPUT`."""
+        self.needed(name)
+        return self.number(name) or 0
 
     @property
     def key(self) -> str | None:

@@ -31,6 +31,7 @@ _HINTS = {
     ErrorCode.AUTHORIZATION_EXPIRED: "Its money is available again; take it as a new use.",
     ErrorCode.REFUND_EXCEEDS_CAPTURED: "Give back no more than is left of it.",
     ErrorCode.PAST_EXPIRATION: "Choose today or a later day.",
+    ErrorCode.CODE_SPACE_EXHAUSTED: "Make the pattern longer, or its characters more.",
     ErrorCode.STALE_REVISION: "Load the page again, then make your change once more.",
 }
 

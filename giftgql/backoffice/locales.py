@@ -13,6 +13,7 @@ from babel.numbers import (
     NumberPattern,
     format_compact_currency,
     format_decimal,
+    format_percent,
     get_decimal_symbol,
     parse_pattern,
 )
@@ -85,6 +86,10 @@ class Wording:
 
     def number(self, number: int) -> str:
         return format_decimal(number, locale=self.locale)
+
+    def percent(self, percent: int) -> str:
+        text: str = format_percent(percent / 100, locale=self.locale)
+        return text
 
     def day(self, day: date | None) -> str:
         return "" if day is None else format_date(day, "medium", self.locale)

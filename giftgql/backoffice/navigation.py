@@ -24,6 +24,30 @@ SECTIONS = (
         "Look a card up, use it, add funds, block it, replace a lost code.",
     ),
     Section(
+        "Products",
+        "/office/products",
+        (Permission.MANAGE_PRODUCTS,),
+        "What is sold: prices, values, how long cards are good.",
+    ),
+    Section(
+        "Pools",
+        "/office/pools",
+        (Permission.MANAGE_POOLS,),
+        "Ready-made cards: how many are left, sold and used.",
+    ),
+    Section(
+        "Campaigns",
+        "/office/campaigns",
+        (Permission.MANAGE_CAMPAIGNS,),
+        "Have many cards made, and see how far that is.",
+    ),
+    Section(
+        "Imports",
+        "/office/imports",
+        (Permission.MANAGE_POOLS,),
+        "Take over pools and cards from files, and correct what was not right.",
+    ),
+    Section(
         "Liability",
         "/office/liability",
         (Permission.VIEW_REPORTS,),

@@ -13,6 +13,7 @@ from giftgql.codes import CodeType
 from giftgql.context import Context, Info
 from giftgql.errors import InvalidInput
 from giftgql.fields import mutation, query
+from giftgql.jobs.api import Progress
 from giftgql.money import Money, is_currency, positive_minor
 from giftgql.permissions import Permission
 from giftgql.products.api import ExpirationInput, ExpirationView
@@ -36,12 +37,6 @@ SHORTEST_PIN, LONGEST_PIN = 4, 12
 MOST_REDEMPTIONS = 1_000_000
 
 register("How far a campaign is.")(CampaignStatus)
-
-
-@strawberry.type(description="How many are done, of how many.")
-class Progress:
-    done: int = strawberry.field(description="Done until now.")
-    total: int | None = strawberry.field(description="All there are; null if not yet known.")
 
 
 @strawberry.type(name="CodeConfig", description="What the codes of a campaign look like.")
@@ -93,7 +88,7 @@ class GiftCardCampaign:
     id: strawberry.ID = strawberry.field(description="The campaign's id.")
     name: str = strawberry.field(description="Its name.")
     status: CampaignStatus = strawberry.field(description="How far it is.")
-    progress: Progress = strawberry.field(description="How many of its cards are made.")
+    progress: Progress = strawberry.field(description="How many of its cards are made, how fast.")
     count: int = strawberry.field(description="How many cards it is to have.")
     value: Money = strawberry.field(description="What each card is worth.")
     currency: str = strawberry.field(description="ISO 4217 code of its cards.")
@@ -123,7 +118,9 @@ class GiftCardCampaign:
             id=strawberry.ID(str(campaign.id)),
             name=campaign.name,
             status=campaign.status,
-            progress=Progress(done=campaign.made, total=campaign.count),
+            progress=Progress(
+                done=campaign.made, total=campaign.count, subject=service.subject(campaign)
+            ),
             count=campaign.count,
             value=Money(campaign.value, campaign.currency),
             currency=campaign.currency,

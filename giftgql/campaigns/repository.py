@@ -19,6 +19,7 @@ class Criteria:
     campaign_id: int | None = None
     name: str | None = None
     status: CampaignStatus | None = None
+    newest_first: bool = False
 
 
 class CampaignRepository:
@@ -64,4 +65,6 @@ class CampaignRepository:
             query = query.where(Campaign.name == criteria.name)
         if criteria.status is not None:
             query = query.where(Campaign.status == criteria.status)
+        if criteria.newest_first:
+            query = query.order_by(col(Campaign.id).desc())
         return (await self.session.exec(page_query(query, Campaign, cut))).all()

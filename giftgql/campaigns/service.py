@@ -156,8 +156,20 @@ async def page(
     return page_of(await reading.campaigns.page(where, criteria), where)
 
 
+async def newest(reading: Reading, *, first: int, skip: int) -> Page[Campaign]:
+    """All campaigns, the newest first."""
+    where = cut(first, skip)
+    return page_of(await reading.campaigns.page(where, Criteria(newest_first=True)), where)
+
+
 def config(campaign: Campaign) -> CodeConfig:
     return CodeConfig(**campaign.code_config)
+
+
+def subject(campaign: Campaign) -> jobs.Subject | None:
+    """What the job that makes its cards is about, while it is to go on."""
+    is_going_on = campaign.status is CampaignStatus.IN_PROGRESS
+    return (JOB, campaign.id) if is_going_on and campaign.id is not None else None
 
 
 def needs_pin(campaign: Campaign) -> bool:

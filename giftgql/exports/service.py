@@ -68,7 +68,7 @@ async def campaign_codes(
         await audit.record(tx, Event.CODES_EXPORTED, f"campaign:{campaign_id}", **facts)
     head = (CODES[0], "Pin", *CODES[1:]) if with_pins else CODES
     pages = _codes(store, caller, campaign, lease)
-    return Table(f"campaign-{campaign_id}", head, pages)
+    return Table(f"campaign-{campaign_id}", head, pages, campaign.made)
 
 
 async def card_list(store: Store, caller: Caller, criteria: CardCriteria) -> Table:

@@ -79,6 +79,7 @@ async def _write(tx: Transaction, lease: Lease, ready: Sequence[Prepared]) -> bo
     if declined:
         raise NotMade(declined[0])
     await campaigns.count(tx, campaign, len(fresh))
+    await jobs.measure(tx, lease, len(fresh))
     if campaign.pin_length is not None:
         await jobs.add(tx, PINS)
     return campaign.made >= campaign.count

@@ -3,11 +3,11 @@ from typing import Annotated
 
 import strawberry
 
-from giftgql.campaigns.api import Progress
 from giftgql.context import Info
 from giftgql.fields import query, resolved
 from giftgql.imports import models, service
 from giftgql.imports.models import ImportKind, ImportStatus
+from giftgql.jobs.api import Progress
 from giftgql.paging import cut
 from giftgql.permissions import Permission
 from giftgql.values import First, Results, Skip, argument, record_id, register, results
@@ -29,7 +29,7 @@ class GiftCardImport:
     id: strawberry.ID = strawberry.field(description="The import's id.")
     kind: ImportKind = strawberry.field(description="What it is imported as.")
     status: ImportStatus = strawberry.field(description="How far it is.")
-    progress: Progress = strawberry.field(description="How many of its rows are done.")
+    progress: Progress = strawberry.field(description="How many of its rows are done, how fast.")
     imported: int = strawberry.field(description="Rows that are there now.")
     unchanged: int = strawberry.field(description="Rows that were there before, as they were.")
     failed: int = strawberry.field(description="Rows that were not imported.")
@@ -67,7 +67,7 @@ class GiftCardImport:
             id=strawberry.ID(str(file.id)),
             kind=file.kind,
             status=file.status,
-            progress=Progress(done=file.done, total=file.rows),
+            progress=Progress(done=file.done, total=file.rows, subject=service.subject(file)),
             imported=file.imported,
             unchanged=file.unchanged,
             failed=file.failed,

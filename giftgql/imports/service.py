@@ -52,6 +52,7 @@ async def import_rows(store: Store, lease: Lease) -> bool:
             async with store.write() as tx:
                 await jobs.hold(tx, lease)
                 await _write(tx, await receiving.locked(tx, lease.subject_id), piece)
+                await jobs.measure(tx, lease, len(piece.rows))
             did_something = True
     return did_something
 
@@ -212,6 +213,12 @@ async def get(reading: Reading, import_id: int) -> ImportFile:
     if file is None:
         raise NotFound("id", "import")
     return file
+
+
+def subject(file: ImportFile) -> jobs.Subject | None:
+    """What the job that imports its rows is about, while it is to go on."""
+    is_going_on = file.status is ImportStatus.IN_PROGRESS
+    return (JOB, file.id) if is_going_on and file.id is not None else None
 
 
 async def page(

@@ -6,5 +6,7 @@
 - A process that dies loses its lease, and another one goes on with the next piece.
 - A piece that fails is tried again, later each time; after so many times the job is dead, and
   whoever it belongs to is told. A database that is busy or gone is no failure of the job.
+- Each piece says how much it has done: so anybody can tell how fast a job goes, and when it will
+  have ended. Pauses and breaks are not counted.
 - It runs in every server, or in `giftgql worker`.
 """

@@ -21,7 +21,8 @@ class Job(SQLModel, table=True):
     """Work to be done: of a `kind`, on the record with the id `subject_id` (0: on none).
 
     Due from `run_at` on, unless `worker` has leased it until `leased_until`. `attempts` are the
-    failures since a piece was last done; `error` names the last one.
+    failures since a piece was last done; `error` names the last one. `recent_units` were done in
+    `recent_seconds`, the last of them at `paced_at` (see `pace`).
     """
 
     __table_args__ = (
@@ -46,5 +47,8 @@ class Job(SQLModel, table=True):
     leased_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
     attempts: int = 0
     error: str | None = Field(default=None, max_length=200)
+    recent_units: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
+    recent_seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
+    paced_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     created_at: datetime = Field(sa_type=UtcDateTime)
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -1,8 +1,8 @@
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, or_, update
+from sqlalchemy import Select, or_, tuple_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -48,6 +48,11 @@ class JobRepository:
     async def latest_of(self, kind: str, subject_id: int) -> Job | None:
         query = select(Job).where(Job.kind == kind, Job.subject_id == subject_id)
         return (await self.session.exec(query.order_by(col(Job.id).desc()).limit(1))).first()
+
+    async def open_of_each(self, subjects: Collection[tuple[str, int]]) -> Sequence[Job]:
+        """The jobs of these kinds on these records that have not ended."""
+        query = select(Job).where(tuple_(Job.kind, Job.subject_id).in_(subjects), _OPEN)
+        return (await self.session.exec(query)).all()
 
     async def update(self, job_id: int, **facts: Any) -> None:
         await self.session.exec(update(Job).where(col(Job.id) == job_id).values(**facts))

@@ -3,7 +3,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from giftgql.jobs.models import Job, JobState
+from giftgql.jobs.pace import Pace
 from giftgql.store import Reading, Transaction
+
+Subject = tuple[str, int]
+"""What a job is about: its kind, and the id of a record."""
 
 LEASE = timedelta(seconds=10)
 """For how long a job is left to a worker that says nothing; each piece renews it."""
@@ -120,6 +124,15 @@ async def hold(tx: Transaction, lease: Lease) -> None:
     await tx.jobs.update(lease.job_id, leased_until=tx.now + lease.length, attempts=0, error=None)
 
 
+async def measure(tx: Transaction, lease: Lease, units: int) -> None:
+    """Count what this piece of the job has done, so that its pace is known."""
+    job = await _mine(tx, lease)
+    pace = _pace(job).after(units, tx.now)
+    await tx.jobs.update(
+        lease.job_id, recent_units=pace.units, recent_seconds=pace.seconds, paced_at=pace.at
+    )
+
+
 async def finish(tx: Transaction, lease: Lease, *, again_at: datetime | None = None) -> None:
     """Say that there is nothing left to do, or nothing until then."""
     job = await _mine(tx, lease)
@@ -173,6 +186,12 @@ async def latest(reading: Reading, kind: str, subject_id: int) -> Job | None:
     return await reading.jobs.latest_of(kind, subject_id)
 
 
+async def paces(reading: Reading, subjects: Collection[Subject]) -> dict[Subject, Pace]:
+    """How fast the jobs on these records are done, of those that have not ended."""
+    found = await reading.jobs.open_of_each(subjects)
+    return {(job.kind, job.subject_id): _pace(job) for job in found}
+
+
 _A_LITTLE = timedelta(microseconds=1)
 _FREE = {"worker": None, "leased_until": None}
 
@@ -193,3 +212,7 @@ async def _mine(tx: Transaction, lease: Lease) -> Job:
 async def _end(tx: Transaction, job: Job, state: JobState) -> None:
     assert job.id is not None
     await tx.jobs.update(job.id, state=state, ended_at=tx.now, **_FREE)
+
+
+def _pace(job: Job) -> Pace:
+    return Pace(job.recent_units, job.recent_seconds, job.paced_at)

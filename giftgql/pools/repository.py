@@ -20,6 +20,7 @@ class Criteria:
 
     pool_id: int | None = None
     system_name: str | None = None
+    newest_first: bool = False
 
 
 class PoolRepository:
@@ -89,4 +90,6 @@ class PoolRepository:
             query = query.where(Pool.system_name == criteria.system_name)
         if cut.window is None:
             query = query.where(col(Pool.removed_at).is_(None))
+        if criteria.newest_first:
+            query = query.order_by(col(Pool.id).desc())
         return (await self.session.exec(page_query(query, Pool, cut))).all()

@@ -150,6 +150,12 @@ async def page(
     return page_of(await reading.pools.page(where, criteria), where)
 
 
+async def newest(reading: Reading, *, first: int, skip: int) -> Page[Pool]:
+    """All pools that are there, the newest first."""
+    where = cut(first, skip)
+    return page_of(await reading.pools.page(where, Criteria(newest_first=True)), where)
+
+
 async def _locked(tx: Transaction, pool_id: int) -> Pool:
     pool = await tx.pools.lock(pool_id)
     if pool is None or pool.removed_at is not None:

@@ -191,6 +191,14 @@ async def page(
     return Page(await _views(reading, found.rows), found.has_more, found.until)
 
 
+async def newest(
+    reading: Reading, *, name: str | None = None, first: int, skip: int
+) -> Page[ProductView]:
+    """Products that are there, the newest first; with `name`, those in whose name it is."""
+    criteria = Criteria(name=name, descending=True)
+    return await page(reading, criteria, first=first, skip=skip, since=None)
+
+
 async def _views(reading: Reading, products: Sequence[Product]) -> list[ProductView]:
     ids = [product.id for product in products if product.id is not None]
     variants: dict[int, list[Variant]] = {product_id: [] for product_id in ids}

@@ -1,0 +1,226 @@
+"""Campaigns: the list, a new one, and the page of one with its progress."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.responses import Response
+
+from giftgql.backoffice import campaign_form, people, stock, terms
+from giftgql.backoffice.actions import CONFIRMED
+from giftgql.backoffice.forms import NOTHING, Field, Form
+from giftgql.backoffice.listing import ROWS, listing, skipped
+from giftgql.backoffice.pages import Problem, Visit, changes, go_to, shows
+from giftgql.backoffice.progress import Progress, paces_of
+from giftgql.campaigns import service as campaigns
+from giftgql.campaigns.models import Campaign, CampaignStatus
+from giftgql.campaigns.service import MOST_CARDS
+from giftgql.errors import Conflict, InvalidInput, NotFound, Refusal
+from giftgql.jobs.pace import Pace
+from giftgql.jobs.service import Subject
+from giftgql.permissions import Permission
+from giftgql.store import Transaction
+
+NEEDED = Permission.MANAGE_CAMPAIGNS
+
+HAD = "had"
+"""The field with the number of cards that a form for more was rendered with."""
+
+_IS_TAKEN = "Take another name, or look at the list: it may have been added a moment ago."
+
+MORE = Field("count", "How many more cards", "number", longest=8)
+
+
+@dataclass(frozen=True)
+class Action:
+    """What can be done with a campaign of one of these statuses; `warning`: not to be undone."""
+
+    name: str
+    title: str
+    done: str
+    of: tuple[CampaignStatus, ...]
+    run: Callable[[Transaction, int, Form], Awaitable[Campaign]]
+    fields: tuple[Field, ...] = ()
+    warning: str = ""
+
+
+async def _pause(tx: Transaction, campaign_id: int, _: Form) -> Campaign:
+    return await campaigns.pause(tx, campaign_id)
+
+
+async def _resume(tx: Transaction, campaign_id: int, _: Form) -> Campaign:
+    return await campaigns.resume(tx, campaign_id)
+
+
+async def _extend(tx: Transaction, campaign_id: int, form: Form) -> Campaign:
+    """Have more made, once for each form that was rendered: it says how many there were."""
+    more = form.needed_number(MORE.name)
+    if not 1 <= more <= MOST_CARDS:
+        raise InvalidInput(MORE.name, f"must be 1 to {MOST_CARDS}")
+    campaign = await campaigns.held(tx, campaign_id)
+    if campaign.count != form.number(HAD):
+        raise Conflict(
+            "id", f"The campaign has been extended meanwhile, to {campaign.count} cards."
+        )
+    return await campaigns.extend(tx, campaign_id, more)
+
+
+async def _cancel(tx: Transaction, campaign_id: int, form: Form) -> Campaign:
+    if not form.is_checked(CONFIRMED):
+        raise InvalidInput(CONFIRMED, "is needed: this cannot be undone")
+    return await campaigns.cancel(tx, campaign_id)
+
+
+_GOING, _PAUSED = CampaignStatus.IN_PROGRESS, CampaignStatus.PAUSED
+_FAILED, _DONE = CampaignStatus.FAILED, CampaignStatus.DONE
+
+ACTIONS = {
+    each.name: each
+    for each in (
+        Action("pause", "Pause", "Paused. Cards that are made stay.", (_GOING,), _pause),
+        Action("resume", "Resume", "It goes on.", (_PAUSED, _FAILED), _resume),
+        Action(
+            "extend",
+            "Make more cards",
+            "More cards are being made.",
+            (_GOING, _PAUSED, _FAILED, _DONE),
+            _extend,
+            (MORE,),
+        ),
+        Action(
+            "cancel",
+            "Cancel the rest",
+            "Cancelled. Cards that are made stay.",
+            (_GOING, _PAUSED, _FAILED),
+            _cancel,
+            warning="No more cards of it will ever be made. Those there are stay as they are.",
+        ),
+    )
+}
+
+
+@shows(NEEDED)
+async def show_all(visit: Visit) -> Response:
+    """`GET /office/campaigns`: the newest first."""
+    async with visit.read() as reading:
+        page = await campaigns.newest(reading, first=ROWS, skip=skipped(visit))
+        paces = await paces_of(reading, map(campaigns.subject, page.rows))
+        shown = [(each, _progress(each, paces, reading.now)) for each in page.rows]
+    return visit.page("campaigns.html", listed=listing(visit, page), shown=shown)
+
+
+@shows(NEEDED)
+async def new(visit: Visit) -> Response:
+    """`GET /office/campaigns/new`."""
+    return _form(visit, campaign_form.blank(visit))
+
+
+@changes(NEEDED)
+async def sample(visit: Visit, form: Form) -> Response:
+    """`POST /office/campaigns/new/sample`: the form as it was filled in, with codes as they
+    would be."""
+    return _form(visit, form)
+
+
+@changes(NEEDED)
+async def add(visit: Visit, form: Form) -> Response:
+    """`POST /office/campaigns`."""
+    try:
+        wanted = campaign_form.read(visit, form)
+        async with visit.context.write() as tx:
+            campaign = await campaigns.add(tx, wanted)
+    except Refusal as refusal:
+        advice = _IS_TAKEN if isinstance(refusal, Conflict) else ""
+        return _form(visit, form, Problem(refusal, form, of="new", advice=advice))
+    return go_to(f"/office/campaigns/{campaign.id}")
+
+
+@shows(NEEDED)
+async def show(visit: Visit) -> Response:
+    """`GET /office/campaigns/{id}`."""
+    done = ACTIONS.get(visit.asked("done") or "")
+    return await _shown(visit, notice=done.done if done else "")
+
+
+@shows(NEEDED)
+async def progress(visit: Visit) -> Response:
+    """`GET /office/campaigns/{id}/progress`: that part of the page, for scripts."""
+    async with visit.read() as reading:
+        campaign = await campaigns.get(reading, visit.request.path_params["id"])
+        paces = await paces_of(reading, [campaigns.subject(campaign)])
+    return visit.page("live.html", progress=_progress(campaign, paces, reading.now))
+
+
+@changes(NEEDED)
+async def act(visit: Visit, form: Form) -> Response:
+    """`POST /office/campaigns/{id}/{action}`."""
+    campaign_id = visit.request.path_params["id"]
+    action = ACTIONS.get(visit.request.path_params["action"])
+    if action is None:
+        raise NotFound("action", "action")
+    try:
+        async with visit.context.write() as tx:
+            await action.run(tx, campaign_id, form)
+    except Refusal as refusal:
+        return await _shown(visit, problem=Problem(refusal, form, of=action.name))
+    return go_to(f"/office/campaigns/{campaign_id}?done={action.name}")
+
+
+def _form(visit: Visit, form: Form, problem: Problem | None = None) -> Response:
+    """The form for a new campaign, with samples as far as the codes are right."""
+    made, unclear = None, ""
+    try:
+        made = campaign_form.sample(form)
+    except Refusal as refusal:
+        unclear = Problem(refusal, NOTHING).sentence(campaign_form.LABELS)
+    return visit.page(
+        "campaign_new.html",
+        200 if problem is None else problem.status,
+        fieldsets=campaign_form.FIELDSETS,
+        labels=campaign_form.LABELS,
+        filled=form,
+        problem=problem,
+        sample=made,
+        unclear=unclear,
+    )
+
+
+async def _shown(visit: Visit, notice: str = "", problem: Problem | None = None) -> Response:
+    campaign_id = visit.request.path_params["id"]
+    async with visit.read() as reading:
+        campaign = await campaigns.get(reading, campaign_id)
+        paces = await paces_of(reading, [campaigns.subject(campaign)])
+        sums = await stock.sums(visit, reading, "campaign_id", campaign_id, campaign.made)
+        names = await people.named(reading, {campaign.created_by})
+    actions = [each for each in ACTIONS.values() if campaign.status in each.of]
+    is_offered = problem is not None and problem.of in {each.name for each in actions}
+    return visit.page(
+        "campaign.html",
+        200 if problem is None else problem.status,
+        campaign=campaign,
+        config=campaigns.config(campaign),
+        expires=terms.expiry(campaigns.expiration(campaign), visit.wording),
+        needs_pin=campaigns.needs_pin(campaign) and campaign.pin_length is None,
+        progress=_progress(campaign, paces, reading.now),
+        sums=sums,
+        made_by=names[campaign.created_by],
+        actions=actions,
+        had=HAD,
+        notice=notice,
+        problem=problem,
+        is_about_all=problem is not None and not is_offered,
+    )
+
+
+def _progress(campaign: Campaign, paces: Mapping[Subject, Pace], now: datetime) -> Progress:
+    subject = campaigns.subject(campaign)
+    return Progress(
+        f"/office/campaigns/{campaign.id}",
+        "cards",
+        campaign.status,
+        campaign.made,
+        campaign.count,
+        subject is not None,
+        paces.get(subject) if subject else None,
+        now,
+    )
