@@ -6,8 +6,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from giftgql.backoffice import card_codes, card_money, card_standing, people
-from giftgql.backoffice.actions import Action, Reach
+from giftgql.backoffice import card_codes, card_money, card_standing, outbox_actions, people
+from giftgql.backoffice.actions import Action, Reach, Task
 from giftgql.backoffice.pages import Problem, Visit
 from giftgql.cards import service as cards
 from giftgql.cards.criteria import Criteria
@@ -30,8 +30,10 @@ from giftgql.succession import service as succession
 from giftgql.succession.models import Succession
 from giftgql.values import ID, record_id
 
-ACTIONS = {
-    each.name: each for each in (*card_money.ACTIONS, *card_standing.ACTIONS, *card_codes.ACTIONS)
+ACTIONS: Mapping[str, Task[Reach, CardView]] = {
+    **{each.name: each for each in card_money.ACTIONS},
+    **{each.name: each for each in (*card_standing.ACTIONS, *card_codes.ACTIONS)},
+    **outbox_actions.ACTIONS,
 }
 MAIN = (card_money.REDEEM, card_money.FUND)
 FURTHER = (
@@ -61,7 +63,7 @@ _TYPES = {
 class Done:
     """What was done from this page just now, and the transaction that came of it."""
 
-    action: Action
+    action: Task[Reach, CardView]
     trans_id: int | None = None
 
     @classmethod
@@ -187,7 +189,7 @@ async def _notice(visit: Visit, reading: Reading, view: CardView, done: Done) ->
 
 
 def _offered(visit: Visit, view: CardView, actions: Sequence[Action]) -> list[Action]:
-    return [each for each in actions if visit.may(*each.requires) and each.suits(view)]
+    return [each for each in actions if each.is_offered(visit, view)]
 
 
 def _may(visit: Visit) -> Callable[[str], bool]:
