@@ -122,6 +122,7 @@ async def show(
         further=_offered(visit, view, FURTHER),
         codes=_offered(visit, view, tuple(card_codes.OF_KINDS.values())),
         actions=ACTIONS,
+        offered_for=outbox_actions.offered,
         may=_may(visit),
         refundable=_refundable,
     )
@@ -201,14 +202,18 @@ def _refundable(trans: Trans) -> bool:
     return is_done and trans.type in _UNDOABLE and trans.captured > trans.refunded
 
 
+def _is_offered(name: str, mail: OutboxMessage) -> bool:
+    return outbox_actions.offered(mail).name == name
+
+
 def _form_ids(view: CardView, around: Around) -> set[str]:
     """The forms that the page may have: what is refused of another is said at its top."""
     rows: Mapping[str, Sequence[Any]] = {
         "refund": [each.id for each in around.history.rows if _refundable(each)],
         "capture": [each.id for each in around.holds],
         "release": [each.id for each in around.holds],
-        "resend": [each.id for each in around.mails],
-        "retry": [each.id for each in around.mails],
+        "resend": [each.id for each in around.mails if _is_offered("resend", each)],
+        "retry": [each.id for each in around.mails if _is_offered("retry", each)],
         "revoke": [each.kind.value for each in view.codes],
     }
     return {

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from giftgql.backoffice.forms import NOTHING, Form
-from giftgql.backoffice.outbox_actions import ACTIONS, MESSAGE
+from giftgql.backoffice.outbox_actions import ACTIONS, offered
 from giftgql.backoffice.pages import Problem, Visit, changes, go_to, shows
 from giftgql.errors import InvalidInput, NotFound, Refusal
 from giftgql.outbox import service as outbox
@@ -51,21 +51,24 @@ async def _show(
         "notice": notice,
         "states": list(OutboxState),
         "channels": list(OutboxChannel),
-        "actions": ACTIONS,
-        "message": None if problem is None else problem.form.text(MESSAGE),
+        "offered_for": offered,
     }
     try:
         criteria, before = _criteria(asked), record_id(ID(visit.asked("before") or ""))
     except Refusal as refusal:
         wrong = Problem(refusal, NOTHING, of="filter")
-        return visit.page("outbox.html", wrong.status, problem=wrong, rows=[], more=None, **known)
+        known |= {"rows": [], "more": None, "is_about_all": False}
+        return visit.page("outbox.html", wrong.status, problem=wrong, **known)
     async with visit.read() as reading:
         page = await outbox.latest(reading, criteria, first=ROWS, before=before)
     more = None
     if page.has_more:
         more = urlencode({**_given(asked), "before": page.rows[-1].id})
+    forms = {offered(each).form_id(each.id) for each in page.rows}
+    known |= {"rows": page.rows, "more": more}
+    known |= {"is_about_all": problem is not None and problem.of not in forms}
     status = 200 if problem is None else problem.status
-    return visit.page("outbox.html", status, problem=problem, rows=page.rows, more=more, **known)
+    return visit.page("outbox.html", status, problem=problem, **known)
 
 
 def _criteria(asked: dict[str, str]) -> Criteria:

@@ -6,6 +6,7 @@ from giftgql.backoffice.actions import Task
 from giftgql.backoffice.forms import Form
 from giftgql.backoffice.pages import Visit
 from giftgql.outbox import service as outbox
+from giftgql.outbox.models import OutboxMessage, OutboxState
 from giftgql.permissions import Permission
 from giftgql.requests import service as requests
 from giftgql.requests.service import once
@@ -54,3 +55,9 @@ RETRY: Task[Any, Any] = Task(
     row=MESSAGE,
 )
 ACTIONS = {each.name: each for each in (RESEND, RETRY)}
+
+
+def offered(message: OutboxMessage) -> Task[Any, Any]:
+    """What can be done with a message as it is now."""
+    has_ended = message.state in (OutboxState.SENT, OutboxState.CANCELLED)
+    return RESEND if has_ended else RETRY

@@ -133,7 +133,7 @@ async def _show(
         deliveries=deliveries,
         offered=offered,
         is_about_all=problem is not None and problem.of not in {each.name for each in offered},
-        actions=outbox_actions.ACTIONS,
+        offered_for=outbox_actions.offered,
         notice=notice,
         problem=problem,
     )
