@@ -9,10 +9,17 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests import browsing, servers
-from tests.browsing import PHONE, staff_key, window
+from tests.browsing import DESKTOP, PHONE, staff_key, window
 
 CARD = """mutation { giftcardAdd(giftcard: {physicalCode: "GC49288331"}) { id }
   giftcardTransAdd(trans: {code: "GC49288331", transType: ADD, amount: "50.00"}) { id } }"""
+ORDER = """mutation { giftcardAdd(giftcard: {physicalCode: "PAYS-0001"}) { id }
+  giftcardTransAdd(trans: {code: "PAYS-0001", transType: ADD, amount: "30.00"}) { id }
+  orderAdd(order: {lines: [{name: "Shoes", unitPrice: "50.00"}], giftcards: [{code: "PAYS-0001"}],
+    payments: [{method: "credit_card", amount: "20.00"}]}) { id } }"""
+WEBHOOK = """mutation {
+  webhookAdd(webhook: {url: "http://127.0.0.1:9/", events: [ORDER_PAID]}) { id }
+  webhookTest(webhook: {id: "1"}) { id } }"""
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +31,12 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
     folder = tmp_path_factory.mktemp("office")
-    with servers.serving(servers.environment(folder)) as running:
+    private = {"GIFTGQL_WEBHOOKS_ALLOW_PRIVATE": "true"}
+    with servers.serving({**servers.environment(folder), **private}) as running:
         headers = {"Authorization": f"Bearer {running.development_key}"}
-        made = httpx.post(f"{running.url}/graphql", json={"query": CARD}, headers=headers)
-        assert "errors" not in made.json(), made.text
+        for query in (CARD, ORDER, WEBHOOK):
+            made = httpx.post(f"{running.url}/graphql", json={"query": query}, headers=headers)
+            assert "errors" not in made.json(), made.text
         yield running
 
 
@@ -115,3 +124,36 @@ def test_a_campaign_goes_on_before_the_eyes_and_its_pages_fit_a_desk_and_a_phone
             on_the_way.page.goto(f"{server.url}/office/{path}")
             on_the_way.require_no_sideways_scrolling()
             assert on_the_way.faults() == [], path
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_orders_liability_outbox_and_webhooks_are_walked_by_their_links(
+    browser: Browser, server: servers.Server, size: tuple[int, int]
+) -> None:
+    with window(browser, server, size, locale="de-DE") as chief:
+        key = staff_key(server, f"Cleo {size[0]}", "--role", "administrator")
+        chief.sign_in(key, "/office")
+        page = chief.page
+        for section in ("Orders", "Liability", "Outbox", "Webhooks"):
+            page.get_by_label("Sections").get_by_role("link", name=section).click()
+            expect(page.get_by_role("heading", level=1)).to_have_text(section)
+            chief.require_no_sideways_scrolling()
+            assert chief.faults() == []
+        page.get_by_role("link", name="http://127.0.0.1:9/").click()
+        page.get_by_role("button", name="Send a test").click()
+        expect(page.get_by_role("status").first).to_contain_text("A test is on its way")
+        chief.require_no_sideways_scrolling()
+        page.goto(f"{server.url}/office/orders")
+        page.get_by_role("link", name="1", exact=True).click()
+        page.locator("summary", has_text="Refund").first.click()
+        refund = page.locator("#refund-form")
+        refund.get_by_label("Amount").fill("5.00")
+        refund.get_by_role("checkbox").check()
+        refund.get_by_role("button").click()
+        expect(page.locator("#refund-problem")).to_contain_text("12,50")
+        refund.get_by_label("Amount").fill("5,00")
+        refund.get_by_role("checkbox").check()
+        refund.get_by_role("button").click()
+        expect(page.get_by_role("status").first).to_contain_text("Refunded")
+        chief.require_no_sideways_scrolling()
+        assert chief.faults() == []

@@ -3,11 +3,16 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from giftgql import schema, work
+from giftgql.backoffice.actions import Task
+from giftgql.backoffice.campaigns import ACTIONS as CAMPAIGNS
 from giftgql.backoffice.card_page import ACTIONS
+from giftgql.backoffice.order_actions import ACTIONS as ORDERS
+from giftgql.backoffice.webhooks import ACTIONS as WEBHOOKS
 from giftgql.permissions import Permission
 from giftgql.store import Store
 from tests import factories, mailing
@@ -34,7 +39,9 @@ def balance(page: Page) -> str:
 
 def test_each_action_needs_what_its_mutation_needs() -> None:
     sdl = schema.build().as_str()
-    for action in ACTIONS.values():
+    every = (ACTIONS, CAMPAIGNS, ORDERS, WEBHOOKS)
+    tasks: list[Task[Any, Any]] = [task for each in every for task in each.values()]
+    for action in tasks:
         field = re.search(
             rf"^  {action.mutation}\(.*?@requires\(anyOf: \[(.*?)\]\)", sdl, re.M | re.S
         )
@@ -192,7 +199,7 @@ async def test_a_mail_is_sent_again_once_by_each_form(
     again = page.form("/resend")
     for _ in range(2):
         page = await staff.send(again)
-        assert "The mail is on its way once more" in page.text
+        assert "on its way once more" in page.text
     assert page.text.count("ada@example.org") == 2
     code = await mailing.code_of(store, card_id)
     assert code not in page.html

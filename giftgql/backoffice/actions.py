@@ -1,7 +1,8 @@
-"""What can be done with a card: declared once, with its form and its permissions."""
+"""What can be done with a record: declared once, with its form and its permissions."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from giftgql import codes
 from giftgql.backoffice.forms import Field, Form
@@ -40,8 +41,8 @@ class Reach:
         return None if kind is None else CodeType[kind]
 
 
-Run = Callable[[Visit, Reach, Form], Awaitable[int | None]]
-"""Does it; gives the id of the transaction that came of it, if one did."""
+Subject = TypeVar("Subject")
+View = TypeVar("View")
 
 
 def is_living(view: CardView) -> bool:
@@ -50,24 +51,25 @@ def is_living(view: CardView) -> bool:
 
 
 @dataclass(frozen=True)
-class Action:
-    """An action on a card, which does what a mutation of the API does, for whoever may call that.
+class Task(Generic[Subject, View]):
+    """What can be done with a record: it does what a mutation of the API does, for whoever may
+    call that. `run` gives the id of what came of it, if that is to be shown.
 
     `warning` says why it cannot be undone: its form then asks for a confirmation. `row` is the
-    field that names what on the card it is about, such as a transaction.
+    field that names what of the record it is about, such as a card's transaction.
     """
 
     name: str
     mutation: str
     requires: tuple[Permission, ...]
-    run: Run
+    run: Callable[[Visit, Subject, Form], Awaitable[int | None]]
     title: str
     button: str
     done: str
     fields: tuple[Field, ...] = ()
     warning: str = ""
     row: str = ""
-    suits: Callable[[CardView], bool] = field(default=is_living)
+    suits: Callable[[View], bool] = field(default=lambda _: True)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -80,10 +82,20 @@ class Action:
     def form_id(self, row: object = "") -> str:
         return f"{self.name}-{row}" if self.row else self.name
 
-    async def __call__(self, visit: Visit, reach: Reach, form: Form) -> int | None:
+    def is_offered(self, visit: Visit, view: View) -> bool:
+        return visit.may(*self.requires) and self.suits(view)
+
+    async def __call__(self, visit: Visit, subject: Subject, form: Form) -> int | None:
         """Do it, for whoever may, once for each form that was rendered."""
         visit.require(*self.requires)
         form.needed("key")
         if self.warning and not form.is_checked(CONFIRMED):
             raise InvalidInput(CONFIRMED, "is needed: this cannot be undone")
-        return await self.run(visit, reach, form)
+        return await self.run(visit, subject, form)
+
+
+@dataclass(frozen=True)
+class Action(Task[Reach, CardView]):
+    """An action on a card; gives the transaction that came of it, if one did."""
+
+    suits: Callable[[CardView], bool] = field(default=is_living)

@@ -1,13 +1,12 @@
 """Campaigns: the list, a new one, and the page of one with its progress."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from starlette.responses import Response
 
 from giftgql.backoffice import campaign_form, people, stock, terms
-from giftgql.backoffice.actions import CONFIRMED
+from giftgql.backoffice.actions import Task
 from giftgql.backoffice.forms import NOTHING, Field, Form
 from giftgql.backoffice.listing import ROWS, listing, skipped
 from giftgql.backoffice.pages import Problem, Visit, changes, go_to, shows
@@ -19,7 +18,6 @@ from giftgql.errors import Conflict, InvalidInput, NotFound, Refusal
 from giftgql.jobs.pace import Pace
 from giftgql.jobs.service import Subject
 from giftgql.permissions import Permission
-from giftgql.store import Transaction
 
 NEEDED = Permission.MANAGE_CAMPAIGNS
 
@@ -31,72 +29,84 @@ _IS_TAKEN = "Take another name, or look at the list: it may have been added a mo
 MORE = Field("count", "How many more cards", "number", longest=8)
 
 
-@dataclass(frozen=True)
-class Action:
-    """What can be done with a campaign of one of these statuses; `warning`: not to be undone."""
-
-    name: str
-    title: str
-    done: str
-    of: tuple[CampaignStatus, ...]
-    run: Callable[[Transaction, int, Form], Awaitable[Campaign]]
-    fields: tuple[Field, ...] = ()
-    warning: str = ""
+async def _pause(visit: Visit, campaign_id: int, _: Form) -> None:
+    async with visit.context.write() as tx:
+        await campaigns.pause(tx, campaign_id)
 
 
-async def _pause(tx: Transaction, campaign_id: int, _: Form) -> Campaign:
-    return await campaigns.pause(tx, campaign_id)
+async def _resume(visit: Visit, campaign_id: int, _: Form) -> None:
+    async with visit.context.write() as tx:
+        await campaigns.resume(tx, campaign_id)
 
 
-async def _resume(tx: Transaction, campaign_id: int, _: Form) -> Campaign:
-    return await campaigns.resume(tx, campaign_id)
-
-
-async def _extend(tx: Transaction, campaign_id: int, form: Form) -> Campaign:
+async def _extend(visit: Visit, campaign_id: int, form: Form) -> None:
     """Have more made, once for each form that was rendered: it says how many there were."""
     more = form.needed_number(MORE.name)
     if not 1 <= more <= MOST_CARDS:
         raise InvalidInput(MORE.name, f"must be 1 to {MOST_CARDS}")
-    campaign = await campaigns.held(tx, campaign_id)
-    if campaign.count != form.number(HAD):
-        raise Conflict(
-            "id", f"The campaign has been extended meanwhile, to {campaign.count} cards."
-        )
-    return await campaigns.extend(tx, campaign_id, more)
+    async with visit.context.write() as tx:
+        count = (await campaigns.held(tx, campaign_id)).count
+        if count != form.number(HAD):
+            raise Conflict("id", f"The campaign has been extended meanwhile, to {count} cards.")
+        await campaigns.extend(tx, campaign_id, more)
 
 
-async def _cancel(tx: Transaction, campaign_id: int, form: Form) -> Campaign:
-    if not form.is_checked(CONFIRMED):
-        raise InvalidInput(CONFIRMED, "is needed: this cannot be undone")
-    return await campaigns.cancel(tx, campaign_id)
+async def _cancel(visit: Visit, campaign_id: int, _: Form) -> None:
+    async with visit.context.write() as tx:
+        await campaigns.cancel(tx, campaign_id)
 
 
 _GOING, _PAUSED = CampaignStatus.IN_PROGRESS, CampaignStatus.PAUSED
 _FAILED, _DONE = CampaignStatus.FAILED, CampaignStatus.DONE
 
-ACTIONS = {
-    each.name: each
-    for each in (
-        Action("pause", "Pause", "Paused. Cards that are made stay.", (_GOING,), _pause),
-        Action("resume", "Resume", "It goes on.", (_PAUSED, _FAILED), _resume),
-        Action(
-            "extend",
-            "Make more cards",
-            "More cards are being made.",
-            (_GOING, _PAUSED, _FAILED, _DONE),
-            _extend,
-            (MORE,),
-        ),
-        Action(
-            "cancel",
-            "Cancel the rest",
-            "Cancelled. Cards that are made stay.",
-            (_GOING, _PAUSED, _FAILED),
-            _cancel,
-            warning="No more cards of it will ever be made. Those there are stay as they are.",
-        ),
-    )
-}
+
+def _of(*statuses: CampaignStatus) -> Callable[[Campaign], bool]:
+    return lambda campaign: campaign.status in statuses
+
+
+PAUSE = Task(
+    "pause",
+    "giftcardCampaignPause",
+    (NEEDED,),
+    _pause,
+    title="Pause",
+    button="Pause",
+    done="Paused. Cards that are made stay.",
+    suits=_of(_GOING),
+)
+RESUME = Task(
+    "resume",
+    "giftcardCampaignResume",
+    (NEEDED,),
+    _resume,
+    title="Resume",
+    button="Resume",
+    done="It goes on.",
+    suits=_of(_PAUSED, _FAILED),
+)
+EXTEND = Task(
+    "extend",
+    "giftcardCampaignExtend",
+    (NEEDED,),
+    _extend,
+    title="Make more cards",
+    button="Make more cards",
+    done="More cards are being made.",
+    fields=(MORE,),
+    suits=_of(_GOING, _PAUSED, _FAILED, _DONE),
+)
+CANCEL = Task(
+    "cancel",
+    "giftcardCampaignCancel",
+    (NEEDED,),
+    _cancel,
+    title="Cancel the rest",
+    button="Cancel the rest",
+    done="Cancelled. Cards that are made stay.",
+    warning="No more cards of it will ever be made. Those there are stay as they are.",
+    suits=_of(_GOING, _PAUSED, _FAILED),
+)
+ACTIONS = {each.name: each for each in (PAUSE, RESUME, EXTEND, CANCEL)}
 
 
 @shows(NEEDED)
@@ -159,8 +169,7 @@ async def act(visit: Visit, form: Form) -> Response:
     if action is None:
         raise NotFound("action", "action")
     try:
-        async with visit.context.write() as tx:
-            await action.run(tx, campaign_id, form)
+        await action(visit, campaign_id, form)
     except Refusal as refusal:
         return await _shown(visit, problem=Problem(refusal, form, of=action.name))
     return go_to(f"/office/campaigns/{campaign_id}?done={action.name}")
@@ -192,7 +201,7 @@ async def _shown(visit: Visit, notice: str = "", problem: Problem | None = None)
         paces = await paces_of(reading, [campaigns.subject(campaign)])
         sums = await stock.sums(visit, reading, "campaign_id", campaign_id, campaign.made)
         names = await people.named(reading, {campaign.created_by})
-    actions = [each for each in ACTIONS.values() if campaign.status in each.of]
+    actions = [each for each in ACTIONS.values() if each.is_offered(visit, campaign)]
     is_offered = problem is not None and problem.of in {each.name for each in actions}
     return visit.page(
         "campaign.html",
@@ -205,7 +214,7 @@ async def _shown(visit: Visit, notice: str = "", problem: Problem | None = None)
         sums=sums,
         made_by=names[campaign.created_by],
         actions=actions,
-        had=HAD,
+        kept={HAD: campaign.count},
         notice=notice,
         problem=problem,
         is_about_all=problem is not None and not is_offered,

@@ -6,8 +6,15 @@ from typing import Any
 
 from starlette.responses import Response
 
-from giftgql.backoffice import belonging, card_codes, card_money, card_standing, people
-from giftgql.backoffice.actions import Action, Reach
+from giftgql.backoffice import (
+    belonging,
+    card_codes,
+    card_money,
+    card_standing,
+    outbox_actions,
+    people,
+)
+from giftgql.backoffice.actions import Action, Reach, Task
 from giftgql.backoffice.pages import Problem, Visit
 from giftgql.cards import service as cards
 from giftgql.cards.criteria import Criteria
@@ -30,8 +37,10 @@ from giftgql.succession import service as succession
 from giftgql.succession.models import Succession
 from giftgql.values import ID, record_id
 
-ACTIONS = {
-    each.name: each for each in (*card_money.ACTIONS, *card_standing.ACTIONS, *card_codes.ACTIONS)
+ACTIONS: Mapping[str, Task[Reach, CardView]] = {
+    **{each.name: each for each in card_money.ACTIONS},
+    **{each.name: each for each in (*card_standing.ACTIONS, *card_codes.ACTIONS)},
+    **outbox_actions.ACTIONS,
 }
 MAIN = (card_money.REDEEM, card_money.FUND)
 FURTHER = (
@@ -61,7 +70,7 @@ _TYPES = {
 class Done:
     """What was done from this page just now, and the transaction that came of it."""
 
-    action: Action
+    action: Task[Reach, CardView]
     trans_id: int | None = None
 
     @classmethod
@@ -121,6 +130,7 @@ async def show(
         further=_offered(visit, view, FURTHER),
         codes=_offered(visit, view, tuple(card_codes.OF_KINDS.values())),
         actions=ACTIONS,
+        offered_for=outbox_actions.offered,
         may=_may(visit),
         refundable=_refundable,
     )
@@ -189,7 +199,7 @@ async def _notice(visit: Visit, reading: Reading, view: CardView, done: Done) ->
 
 
 def _offered(visit: Visit, view: CardView, actions: Sequence[Action]) -> list[Action]:
-    return [each for each in actions if visit.may(*each.requires) and each.suits(view)]
+    return [each for each in actions if each.is_offered(visit, view)]
 
 
 def _may(visit: Visit) -> Callable[[str], bool]:
@@ -201,14 +211,18 @@ def _refundable(trans: Trans) -> bool:
     return is_done and trans.type in _UNDOABLE and trans.captured > trans.refunded
 
 
+def _is_offered(name: str, mail: OutboxMessage) -> bool:
+    return outbox_actions.offered(mail).name == name
+
+
 def _form_ids(view: CardView, around: Around) -> set[str]:
     """The forms that the page may have: what is refused of another is said at its top."""
     rows: Mapping[str, Sequence[Any]] = {
         "refund": [each.id for each in around.history.rows if _refundable(each)],
         "capture": [each.id for each in around.holds],
         "release": [each.id for each in around.holds],
-        "resend": [each.id for each in around.mails],
-        "retry": [each.id for each in around.mails],
+        "resend": [each.id for each in around.mails if _is_offered("resend", each)],
+        "retry": [each.id for each in around.mails if _is_offered("retry", each)],
         "revoke": [each.kind.value for each in view.codes],
     }
     return {

@@ -1,13 +1,10 @@
-"""What stops a card, lets it go on or last longer; and its mails, sent once more."""
+"""What stops a card, lets it go on or last longer."""
 
 from giftgql.backoffice.actions import REASON, Action, Reach, is_living
 from giftgql.backoffice.forms import Field, Form
 from giftgql.backoffice.pages import Visit
 from giftgql.cards.views import CardView
-from giftgql.outbox import service as outbox
 from giftgql.permissions import Permission
-from giftgql.requests import service as requests
-from giftgql.requests.service import once
 from giftgql.standing import service as standing
 from giftgql.standing.api import (
     GiftcardBlockInput,
@@ -16,9 +13,7 @@ from giftgql.standing.api import (
     GiftcardSecretUnlockInput,
     GiftcardUnblockInput,
 )
-from giftgql.values import ID, known_id
-
-MESSAGE = "message"
+from giftgql.values import ID
 
 
 async def _block(visit: Visit, reach: Reach, form: Form) -> None:
@@ -52,21 +47,6 @@ async def _disable(visit: Visit, reach: Reach, form: Form) -> None:
     asked = GiftcardDisableInput(id=_id(reach), reason=form.needed("reason")).parsed()
     async with visit.context.write() as tx:
         await standing.disable(tx, *asked)
-
-
-async def _resend(visit: Visit, _: Reach, form: Form) -> None:
-    """Send a mail as a new one; by the form's key once, which the mutation has no need of."""
-    message_id = known_id(ID(form.needed(MESSAGE)), MESSAGE, "message")
-    request = once(form.key, "outboxResend", {"id": message_id})
-    async with visit.context.write() as tx:
-        if await requests.claim(tx, request) is None:
-            copy = await outbox.resend(tx, message_id)
-            await requests.settle(tx, request, {"message": copy.id})
-
-
-async def _retry(visit: Visit, _: Reach, form: Form) -> None:
-    async with visit.context.write() as tx:
-        await outbox.retry(tx, known_id(ID(form.needed(MESSAGE)), MESSAGE, "message"))
 
 
 def _id(reach: Reach) -> ID:
@@ -139,24 +119,4 @@ DISABLE = Action(
     fields=(REASON,),
     warning="I know that the card ends for good and what is left on it is lost to its holder",
 )
-RESEND = Action(
-    "resend",
-    "outboxResend",
-    (Permission.MANAGE_OUTBOX,),
-    _resend,
-    title="Send again",
-    button="Send again",
-    done="The mail is on its way once more, to the same address.",
-    row=MESSAGE,
-)
-RETRY = Action(
-    "retry",
-    "outboxRetry",
-    (Permission.MANAGE_OUTBOX,),
-    _retry,
-    title="Try now",
-    button="Try now",
-    done="The mail is tried now.",
-    row=MESSAGE,
-)
-ACTIONS = (BLOCK, UNBLOCK, EXTEND, UNLOCK, DISABLE, RESEND, RETRY)
+ACTIONS = (BLOCK, UNBLOCK, EXTEND, UNLOCK, DISABLE)

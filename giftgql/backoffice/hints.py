@@ -30,6 +30,8 @@ _HINTS = {
     ErrorCode.ALREADY_CANCELLED: "Nothing is left to be done; load the page again.",
     ErrorCode.AUTHORIZATION_EXPIRED: "Its money is available again; take it as a new use.",
     ErrorCode.REFUND_EXCEEDS_CAPTURED: "Give back no more than is left of it.",
+    ErrorCode.ORDER_PAID: "Refund it instead.",
+    ErrorCode.ORDER_CANCELLED: "Nothing is left to be done; load the page again.",
     ErrorCode.PAST_EXPIRATION: "Choose today or a later day.",
     ErrorCode.CODE_SPACE_EXHAUSTED: "Make the pattern longer, or its characters more.",
     ErrorCode.STALE_REVISION: "Load the page again, then make your change once more.",

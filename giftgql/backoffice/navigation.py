@@ -15,6 +15,7 @@ class Section:
 
 
 FINDS_CARDS = (Permission.FIND_GIFT_CARD_BY_CODE, Permission.LIST_GIFT_CARDS)
+SEES_ORDERS = (Permission.VIEW_ORDERS, Permission.CREATE_ORDER)
 
 SECTIONS = (
     Section(
@@ -22,6 +23,12 @@ SECTIONS = (
         "/office/cards",
         FINDS_CARDS,
         "Look a card up, use it, add funds, block it, replace a lost code.",
+    ),
+    Section(
+        "Orders",
+        "/office/orders",
+        SEES_ORDERS,
+        "What was bought, which cards paid which part of it; cancel, refund.",
     ),
     Section(
         "Products",
@@ -51,7 +58,19 @@ SECTIONS = (
         "Liability",
         "/office/liability",
         (Permission.VIEW_REPORTS,),
-        "What is owed to the holders of cards, over time.",
+        "What is owed to the holders of cards, and how that has changed.",
+    ),
+    Section(
+        "Outbox",
+        "/office/outbox",
+        (Permission.MANAGE_OUTBOX,),
+        "Mails and calls of other systems: what waits, what has failed; try again.",
+    ),
+    Section(
+        "Webhooks",
+        "/office/webhooks",
+        (Permission.MANAGE_WEBHOOKS,),
+        "The systems that are told what happens, and whether they answer.",
     ),
 )
 

@@ -8,6 +8,7 @@ from giftgql.fields import extend, mutation, query
 from giftgql.members.api import read_member_id
 from giftgql.movements.shown import GiftCardTrans
 from giftgql.orders import commands, refunds, service
+from giftgql.orders.criteria import Criteria
 from giftgql.orders.inputs import (
     OrderAddInput,
     OrderCalculateInput,
@@ -17,7 +18,6 @@ from giftgql.orders.inputs import (
     order_id,
 )
 from giftgql.orders.models import OrderStatus
-from giftgql.orders.repository import Criteria
 from giftgql.orders.shown import Order, OrderCalculation
 from giftgql.orders.views import OrderView
 from giftgql.permissions import Permission

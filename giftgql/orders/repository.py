@@ -1,5 +1,4 @@
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -7,23 +6,12 @@ from sqlalchemy import or_
 from sqlalchemy.orm.attributes import flag_modified
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
+from giftgql.orders.criteria import Criteria
 from giftgql.orders.models import Order, OrderLine, OrderPayment, OrderPiece, OrderStatus
 from giftgql.paging import Cut
 from giftgql.rows import page_query
-
-
-@dataclass(frozen=True)
-class Criteria:
-    """What a list of orders is narrowed to; None narrows nothing. `caller` is who placed them;
-    `card_id` is a gift card that pays or is bought."""
-
-    order_id: int | None = None
-    status: OrderStatus | None = None
-    ref_no: str | None = None
-    member_id: str | None = None
-    card_id: int | None = None
-    caller: str | None = None
 
 
 class OrderRepository:
@@ -105,22 +93,36 @@ class OrderRepository:
 
     async def page(self, cut: Cut, criteria: Criteria, now: datetime) -> Sequence[Order]:
         """One row more than the page shows."""
-        query = select(Order)
-        if criteria.order_id is not None:
-            query = query.where(Order.id == criteria.order_id)
-        if criteria.status is not None:
-            query = query.where(_has_status(criteria.status, now))
-        if criteria.ref_no is not None:
-            query = query.where(Order.ref_no == criteria.ref_no)
-        if criteria.member_id is not None:
-            query = query.where(Order.member_id == criteria.member_id)
-        if criteria.caller is not None:
-            query = query.where(Order.caller == criteria.caller)
-        if criteria.card_id is not None:
-            paid = select(OrderPayment.order_id).where(OrderPayment.card_id == criteria.card_id)
-            bought = select(OrderPiece.order_id).where(OrderPiece.card_id == criteria.card_id)
-            query = query.where(or_(col(Order.id).in_(paid), col(Order.id).in_(bought)))
+        query = _fitting(criteria, now)
         return (await self.session.exec(page_query(query, Order, cut))).all()
+
+    async def latest(
+        self, criteria: Criteria, now: datetime, *, before: int | None, many: int
+    ) -> Sequence[Order]:
+        """The newest first, from those before one."""
+        query = _fitting(criteria, now)
+        if before is not None:
+            query = query.where(col(Order.id) < before)
+        return (await self.session.exec(query.order_by(col(Order.id).desc()).limit(many))).all()
+
+
+def _fitting(criteria: Criteria, now: datetime) -> SelectOfScalar[Order]:
+    query = select(Order)
+    if criteria.order_id is not None:
+        query = query.where(Order.id == criteria.order_id)
+    if criteria.status is not None:
+        query = query.where(_has_status(criteria.status, now))
+    if criteria.ref_no is not None:
+        query = query.where(Order.ref_no == criteria.ref_no)
+    if criteria.member_id is not None:
+        query = query.where(Order.member_id == criteria.member_id)
+    if criteria.caller is not None:
+        query = query.where(Order.caller == criteria.caller)
+    if criteria.card_id is not None:
+        paid = select(OrderPayment.order_id).where(OrderPayment.card_id == criteria.card_id)
+        bought = select(OrderPiece.order_id).where(OrderPiece.card_id == criteria.card_id)
+        query = query.where(or_(col(Order.id).in_(paid), col(Order.id).in_(bought)))
+    return query
 
 
 def _has_status(status: OrderStatus, now: datetime) -> Any:

@@ -8,6 +8,7 @@ from giftgql.money import positive_minor
 from giftgql.movements import service as movements
 from giftgql.orders import settling
 from giftgql.orders.asked import CardPayment, NewOrder, NewPayment
+from giftgql.orders.criteria import Criteria
 from giftgql.orders.models import (
     LineKind,
     Order,
@@ -25,7 +26,6 @@ from giftgql.orders.refusals import (
     PaymentMethodNotAllowed,
     PriceChanged,
 )
-from giftgql.orders.repository import Criteria
 from giftgql.orders.views import OrderView, views
 from giftgql.paging import Page, cut, page_of
 from giftgql.permissions import CallerKind, Permission
@@ -122,6 +122,15 @@ async def page(
     where = cut(first, skip, await installation.window(reading, since, Order, int))
     found = page_of(await reading.orders.page(where, criteria, reading.now), where)
     return Page(await views(reading, found.rows), found.has_more, found.until)
+
+
+async def latest(
+    reading: Reading, criteria: Criteria, *, first: int, before: int | None = None
+) -> Page[OrderView]:
+    """Orders, the newest first, from those before one."""
+    cut(first, 0)
+    found = await reading.orders.latest(criteria, reading.now, before=before, many=first + 1)
+    return Page(await views(reading, found[:first]), len(found) > first)
 
 
 async def by_ids(reading: Reading, order_ids: Sequence[int]) -> dict[int, OrderView]:

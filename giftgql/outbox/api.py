@@ -6,8 +6,8 @@ import strawberry
 from giftgql.context import Info
 from giftgql.fields import mutation, query
 from giftgql.outbox import models, service
+from giftgql.outbox.criteria import Criteria
 from giftgql.outbox.models import OutboxChannel, OutboxState
-from giftgql.outbox.repository import Criteria
 from giftgql.permissions import Permission
 from giftgql.values import (
     First,

@@ -1,28 +1,16 @@
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
+from giftgql.outbox.criteria import Criteria
 from giftgql.outbox.models import OutboxChannel, OutboxMessage, OutboxState
 from giftgql.paging import Cut
 from giftgql.rows import Write, copy_rows, page_query
-
-
-@dataclass(frozen=True)
-class Criteria:
-    """What a list of messages is narrowed to; None narrows nothing."""
-
-    id: int | None = None
-    state: OutboxState | None = None
-    channel: OutboxChannel | None = None
-    topic: str | None = None
-    card_id: int | None = None
-    order_id: int | None = None
-    endpoint_id: int | None = None
 
 
 class OutboxRepository:
@@ -117,11 +105,26 @@ class OutboxRepository:
 
     async def page(self, cut: Cut, criteria: Criteria) -> Sequence[OutboxMessage]:
         """One row more than the page shows."""
-        query = select(OutboxMessage)
-        for name, value in vars(criteria).items():
-            if value is not None:
-                query = query.where(getattr(OutboxMessage, name) == value)
-        return (await self.session.exec(page_query(query, OutboxMessage, cut))).all()
+        query = page_query(_fitting(criteria), OutboxMessage, cut)
+        return (await self.session.exec(query)).all()
+
+    async def latest(
+        self, criteria: Criteria, *, before: int | None, many: int
+    ) -> Sequence[OutboxMessage]:
+        """The newest first, from those before one."""
+        query = _fitting(criteria)
+        if before is not None:
+            query = query.where(col(OutboxMessage.id) < before)
+        query = query.order_by(col(OutboxMessage.id).desc()).limit(many)
+        return (await self.session.exec(query)).all()
+
+
+def _fitting(criteria: Criteria) -> SelectOfScalar[OutboxMessage]:
+    query = select(OutboxMessage)
+    for name, value in vars(criteria).items():
+        if value is not None:
+            query = query.where(getattr(OutboxMessage, name) == value)
+    return query
 
 
 def _in_line(endpoint_id: int) -> Any:

@@ -6,9 +6,9 @@ from typing import Any
 from giftgql.errors import Conflict, NotFound
 from giftgql.installation import service as installation
 from giftgql.jobs import service as jobs
+from giftgql.outbox.criteria import Criteria
 from giftgql.outbox.mails import Mail
 from giftgql.outbox.models import OutboxChannel, OutboxMessage, OutboxState
-from giftgql.outbox.repository import Criteria
 from giftgql.outbox.webhooks import Webhook
 from giftgql.paging import Page, cut, page_of
 from giftgql.store import Reading, Transaction
@@ -146,6 +146,15 @@ async def page(
     """Messages by id, or in the order in which they changed."""
     where = cut(first, skip, await installation.window(reading, since, OutboxMessage, int))
     return page_of(await reading.outbox.page(where, criteria), where)
+
+
+async def latest(
+    reading: Reading, criteria: Criteria, *, first: int, before: int | None = None
+) -> Page[OutboxMessage]:
+    """Messages, the newest first, from those before one."""
+    cut(first, 0)
+    found = await reading.outbox.latest(criteria, before=before, many=first + 1)
+    return Page(found[:first], len(found) > first)
 
 
 async def line(reading: Reading, endpoint_id: int, *, at_most: int) -> list[OutboxMessage]:

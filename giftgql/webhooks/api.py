@@ -23,8 +23,8 @@ from giftgql.values import (
     text,
 )
 from giftgql.webhooks import calls, models, service
+from giftgql.webhooks.criteria import Criteria
 from giftgql.webhooks.events import WebhookEvent
-from giftgql.webhooks.repository import Criteria
 from giftgql.webhooks.service import MOST_ENDPOINTS, OVERLAP, Shown
 
 register(

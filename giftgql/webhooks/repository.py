@@ -19,6 +19,7 @@ from giftgql.ledger.models import (
 from giftgql.orders.models import Order
 from giftgql.paging import Cut
 from giftgql.rows import Columns, Rows, Write, insert_unless_there, page_query, write_rows
+from giftgql.webhooks.criteria import Criteria
 from giftgql.webhooks.models import (
     WebhookCard,
     WebhookCursor,
@@ -28,14 +29,6 @@ from giftgql.webhooks.models import (
 )
 
 _IS_ON = (col(WebhookEndpoint.is_active), col(WebhookEndpoint.removed_at).is_(None))
-
-
-@dataclass(frozen=True)
-class Criteria:
-    """What a list of endpoints is narrowed to; None narrows nothing."""
-
-    id: int | None = None
-    is_active: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from giftgql.outbox.webhooks import Webhook
 from giftgql.paging import Page, cut, page_of
 from giftgql.store import Reading, Transaction
 from giftgql.webhooks import events
+from giftgql.webhooks.criteria import Criteria
 from giftgql.webhooks.models import WebhookCursor, WebhookEndpoint, WebhookSecret
-from giftgql.webhooks.repository import Criteria
 
 FAN_OUT, DELIVERY = "webhooks.fan_out", outbox.WEBHOOK
 """The kinds of the jobs that follow what happens, and that tell an endpoint of it."""
