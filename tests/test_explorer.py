@@ -120,6 +120,7 @@ def test_a_clerk_on_a_phone_cannot_list_cards_and_is_told_why(
         run(clerk.page, LIST)
         shown(clerk, "PERMISSION_DENIED")
         expect(clerk.page.get_by_role("status")).to_contain_text("PERMISSION_DENIED")
+        expect(clerk.page.get_by_role("status")).to_contain_text("Ask whoever runs the server")
 
 
 def test_who_was_signed_out_signs_in_beside_and_goes_on_also_in_the_dark(

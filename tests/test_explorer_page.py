@@ -13,6 +13,7 @@ from graphql.language import OperationDefinitionNode
 
 from giftgql import schema
 from giftgql.app.explorer import POLICY
+from giftgql.errors import ErrorCode
 from giftgql.store import Store
 from giftgql.web import built
 from tests.client import Server
@@ -49,7 +50,8 @@ async def test_the_page_is_for_who_is_signed_in_and_says_who_that_is(
     html = {"Accept": "text/html,*/*"}
     asked = await browser.get("/graphql", **html)
     assert (asked.status_code, asked.headers["location"]) == (303, "/sign-in?next=%2Fgraphql")
-    assert (await browser.get("/explorer/schema.graphql")).status_code == 303
+    for path in ("/explorer/schema.graphql", "/explorer/hints.json"):
+        assert (await browser.get(path)).status_code == 303
     anna = await person(store, role="manager", name="<i>Anna</i>")
     await browser.sign_in(anna.key, "/graphql")
     monkeypatch.setattr(built, "entry", lambda: built.Entry("/built/a.js", ("/built/a.css",)))
@@ -63,6 +65,9 @@ async def test_the_page_is_for_who_is_signed_in_and_says_who_that_is(
     assert "<script" not in page.text
     text = (await browser.get("/explorer/schema.graphql")).text
     assert text == schema.build().as_str()
+    hints = (await browser.get("/explorer/hints.json")).json()
+    assert hints["CARD_EXPIRED"] == "Extend its validity first."
+    assert hints.keys() <= set(ErrorCode)
 
 
 async def test_what_was_built_is_sent_small_and_kept_for_ever(

@@ -84,6 +84,7 @@ def _routes(settings: Settings) -> list[Route]:
         Route("/sign-in/callback", openid.come_back, methods=["GET"]),
         Route("/sign-out", signing_in.sign_out, methods=["POST"]),
         Route("/explorer/schema.graphql", explorer.schema_text, methods=["GET"]),
+        Route("/explorer/hints.json", explorer.hints, methods=["GET"]),
         Route("/built/{path:path}", built.file, methods=["GET"]),
         Route("/static/{name}", pages.static, methods=["GET"]),
         *BACK_OFFICE,

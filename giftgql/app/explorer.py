@@ -4,12 +4,13 @@ import gzip
 from functools import cache
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from giftgql import schema
 from giftgql.errors import Unauthenticated
 from giftgql.permissions import Permission
 from giftgql.web import built, sessions
+from giftgql.web.hints import HINTS
 from giftgql.web.pages import for_people, page
 
 POLICY = (
@@ -44,6 +45,14 @@ async def schema_text(request: Request) -> Response:
         raise Unauthenticated
     headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
     return Response(_schema_text(), headers=headers, media_type="text/plain; charset=utf-8")
+
+
+@for_people
+async def hints(request: Request) -> Response:
+    """`GET /explorer/hints.json`: what to do about an error, by its code."""
+    if await sessions.signed_in(request) is None:
+        raise Unauthenticated
+    return JSONResponse(HINTS)
 
 
 @cache

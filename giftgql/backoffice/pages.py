@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from giftgql.backoffice import hints, navigation
+from giftgql.backoffice import navigation
 from giftgql.backoffice.forms import Form
 from giftgql.backoffice.locales import Wording, preferred
 from giftgql.context import Context
@@ -21,7 +21,7 @@ from giftgql.errors import ErrorCode, PermissionDenied, Refusal, Unauthenticated
 from giftgql.money import Money
 from giftgql.permissions import Caller, Permission
 from giftgql.store import Reading, Store
-from giftgql.web import built, sessions
+from giftgql.web import built, hints, sessions
 from giftgql.web import pages as web
 from giftgql.web.bodies import BadBody
 from giftgql.web.sessions import Session

@@ -45,12 +45,13 @@ function begin() {
   }
 }
 
-/** The codes of errors, each with the sentence of the schema that says what it means. */
-function helpFor(answer, schema) {
+/** The codes of errors, each with what it means, which the schema says, and what to do. */
+function helpFor(answer, schema, hints) {
   const codes = new Set((answer.errors ?? []).map((each) => each.extensions?.code));
   codes.delete(undefined);
   const known = schema?.getType('ErrorCode');
-  return [...codes].map((code) => ({ code, help: known?.getValue(code)?.description ?? '' }));
+  const said = (code) => [known?.getValue(code)?.description, hints[code]].filter(Boolean);
+  return [...codes].map((code) => ({ code, help: said(code).join(' ') }));
 }
 
 function Help({ found }) {
@@ -71,7 +72,7 @@ function Help({ found }) {
   );
 }
 
-function Explorer({ schema }) {
+function Explorer({ schema, hints }) {
   const [found, setFound] = useState([]);
   const [isDark, setDark] = useState(DARK.matches);
   useEffect(() => {
@@ -96,7 +97,7 @@ function Explorer({ schema }) {
         body: JSON.stringify(asked),
       });
       answer = await response.json();
-      setFound(response.status === 401 ? [SIGN_IN] : helpFor(answer, schema));
+      setFound(response.status === 401 ? [SIGN_IN] : helpFor(answer, schema, hints));
     } catch {
       answer = { errors: [{ message: NO_ANSWER.help }] };
       setFound([NO_ANSWER]);
@@ -136,13 +137,14 @@ function eased(schema) {
   return schema;
 }
 
-async function load() {
-  const answer = await fetch('/explorer/schema.graphql');
-  return answer.ok ? eased(buildSchema(await answer.text())) : undefined;
+async function load(path) {
+  const answer = await fetch(path).catch(() => undefined);
+  return answer?.ok ? answer.text() : undefined;
 }
 
-const schema = await load().catch(() => undefined);
+const [sdl, advice] = await Promise.all(['schema.graphql', 'hints.json'].map((name) => load(`/explorer/${name}`)));
+const schema = sdl && eased(buildSchema(sdl));
 const enums = Object.values(schema?.getTypeMap() ?? {}).filter(isEnumType);
 know(enums.flatMap((each) => each.getValues().map(({ name }) => name)));
 know(textsOf(tabs));
-createRoot(document.getElementById('explorer')).render(<Explorer schema={schema} />);
+createRoot(document.getElementById('explorer')).render(<Explorer schema={schema} hints={JSON.parse(advice ?? '{}')} />);

@@ -1,14 +1,15 @@
-"""What a person can do about a refusal, one sentence for each that has a remedy."""
+"""What a person can do about a refusal, one sentence for each that has a remedy: in the back
+office and in the explorer."""
 
 from giftgql.errors import ErrorCode, Refusal
 
-_HINTS = {
+HINTS = {
     ErrorCode.PERMISSION_DENIED: "Ask whoever runs the server for this right.",
     ErrorCode.NOT_FOUND: "Look it up again; it may have been removed.",
     ErrorCode.RATE_LIMITED: "Wait, then try once more.",
-    ErrorCode.UNAVAILABLE: "Send the form once more: it is done once only.",
-    ErrorCode.IDEMPOTENCY_CONFLICT: "Look at the card's history first, then fill in the form anew.",
-    ErrorCode.AMBIGUOUS_CODE: "Choose the card that is meant.",
+    ErrorCode.UNAVAILABLE: "Send it once more as it is: by its key it is done once only.",
+    ErrorCode.IDEMPOTENCY_CONFLICT: "Look at the history first, then ask anew, under another key.",
+    ErrorCode.AMBIGUOUS_CODE: "Choose the card, or the type of code, that is meant.",
     ErrorCode.CODE_TAKEN: "Take another code.",
     ErrorCode.CODE_EXPIRED: "Replace the code; the card's money is still there.",
     ErrorCode.CARD_NOT_ACTIVATED: "Add funds first.",
@@ -23,21 +24,21 @@ _HINTS = {
     ErrorCode.CVV_REQUIRED: "Ask the holder for the CVV on the card.",
     ErrorCode.PIN_REQUIRED: "Ask the holder for the PIN on the card.",
     ErrorCode.SECRET_INVALID: "Check the code and the digits with the holder.",
-    ErrorCode.SECRET_LOCKED: "Wait, or unlock its secrets below.",
+    ErrorCode.SECRET_LOCKED: "Wait, or unlock its secrets.",
     ErrorCode.MEMBER_REQUIRED: "Give the member whose card it is.",
     ErrorCode.MEMBER_NOT_FOUND: "Check the member's number.",
-    ErrorCode.ALREADY_CAPTURED: "Nothing is left to be done; load the page again.",
-    ErrorCode.ALREADY_CANCELLED: "Nothing is left to be done; load the page again.",
+    ErrorCode.ALREADY_CAPTURED: "Nothing is left to be done; look it up again.",
+    ErrorCode.ALREADY_CANCELLED: "Nothing is left to be done; look it up again.",
     ErrorCode.AUTHORIZATION_EXPIRED: "Its money is available again; take it as a new use.",
     ErrorCode.REFUND_EXCEEDS_CAPTURED: "Give back no more than is left of it.",
     ErrorCode.ORDER_PAID: "Refund it instead.",
-    ErrorCode.ORDER_CANCELLED: "Nothing is left to be done; load the page again.",
+    ErrorCode.ORDER_CANCELLED: "Nothing is left to be done; look it up again.",
     ErrorCode.PAST_EXPIRATION: "Choose today or a later day.",
     ErrorCode.CODE_SPACE_EXHAUSTED: "Make the pattern longer, or its characters more.",
-    ErrorCode.STALE_REVISION: "Load the page again, then make your change once more.",
+    ErrorCode.STALE_REVISION: "Look it up again, then make your change once more.",
 }
 
 
 def for_refusal(refusal: Refusal) -> str:
     """What to do; empty where the sentence says it already."""
-    return _HINTS.get(refusal.code, "")
+    return HINTS.get(refusal.code, "")
