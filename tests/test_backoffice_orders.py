@@ -53,7 +53,7 @@ async def test_an_order_shows_who_pays_what_and_is_cancelled_once(
     assert (await money(admin, card["id"]))["balance"] == "30.00"
     again = await manager.post(form.action, {**form.fields, "key": "x", "confirmed": "yes"})
     assert again.status == 422
-    assert "load the page again" in again.text
+    assert "look it up again" in again.text
 
 
 async def test_an_order_is_given_back_by_payment_by_card_and_as_a_whole(
