@@ -75,10 +75,13 @@ async def test_an_order_is_given_back_by_payment_by_card_and_as_a_whole(
     assert "shop: 5,50 €" in page.text
     page = await manager.send(page.form("/refund"), amount="10", confirmed="yes", reason="Late")
     assert (await money(admin, card["id"]))["balance"] == "10.00"
-    page = await manager.send(page.form("/refund"), confirmed="yes")
+    forgotten = await manager.send(page.form("/refund"), confirmed="yes")
+    assert forgotten.status == 422, "no amount is not all of it"
+    page = await manager.send(page.form("/refund-all"), confirmed="yes")
     assert (await money(admin, card["id"]))["balance"] == "30.00"
     assert "shop: 20,00 €" in page.text
     assert not page.offers("/refund")
+    assert not page.offers("/refund-all")
 
     product = await stock.product(admin)
     order = await placed(admin, gift(product, quantity=2), payments=[cash("100.00")])

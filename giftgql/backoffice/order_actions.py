@@ -29,10 +29,12 @@ async def _cancel(visit: Visit, order_id: int, form: Form) -> None:
 
 
 async def _refund(visit: Visit, order_id: int, form: Form) -> None:
-    """Give back an amount for goods, or all that is left."""
-    typed = form.text("amount")
-    amount = None if typed is None else _as_sent(visit.wording.amount(typed))
-    await _give_back(visit, _asked(order_id, form, amount=amount))
+    amount = visit.wording.amount(form.needed("amount"))
+    await _give_back(visit, _asked(order_id, form, amount=_as_sent(amount)))
+
+
+async def _refund_all(visit: Visit, order_id: int, form: Form) -> None:
+    await _give_back(visit, _asked(order_id, form))
 
 
 async def _refund_payment(visit: Visit, order_id: int, form: Form) -> None:
@@ -115,22 +117,25 @@ REFUND = Task(
     "orderRefund",
     (Permission.REFUND_ORDER,),
     _refund,
-    title="Refund",
+    title="Refund an amount",
     button="Give it back",
     done="Refunded: gift cards have their part again; what was paid in other ways is yours to "
     "give back.",
-    fields=(
-        Field(
-            "amount",
-            "Amount",
-            "amount",
-            is_needed=False,
-            help="For goods, to gift cards first. Leave it empty for all that is left: the cards "
-            "bought are then disabled.",
-        ),
-        WHY,
-    ),
+    fields=(Field("amount", "Amount", "amount", help="For goods, to gift cards first."), WHY),
     warning="I know that a refund cannot be undone",
+    suits=has_goods_left,
+)
+REFUND_ALL = Task(
+    "refund-all",
+    "orderRefund",
+    (Permission.REFUND_ORDER,),
+    _refund_all,
+    title="Refund all that is left",
+    button="Give all back",
+    done="All is refunded: gift cards have their part again; what was paid in other ways is yours "
+    "to give back.",
+    fields=(WHY,),
+    warning="I know that all is given back, and that the cards bought are disabled",
     suits=_has_anything_left,
 )
 REFUND_PAYMENT = Task(
@@ -158,4 +163,4 @@ TAKE_BACK: Task[int, OrderView] = Task(
     warning="I know that the card ends for good",
     row=CARD,
 )
-ACTIONS = {each.name: each for each in (CANCEL, REFUND, REFUND_PAYMENT, TAKE_BACK)}
+ACTIONS = {each.name: each for each in (CANCEL, REFUND, REFUND_ALL, REFUND_PAYMENT, TAKE_BACK)}
