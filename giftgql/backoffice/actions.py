@@ -10,7 +10,11 @@ from giftgql.backoffice.pages import Visit
 from giftgql.cards.views import CardView
 from giftgql.codes import CodeText, CodeType
 from giftgql.errors import InvalidInput
+from giftgql.outbox.models import OutboxMessage
 from giftgql.permissions import Permission
+from giftgql.requests import service as requests
+from giftgql.requests.service import once
+from giftgql.store import Transaction
 
 PLACE = "back-office"
 """The `sourceId` of movements that are made here."""
@@ -99,3 +103,19 @@ class Action(Task[Reach, CardView]):
     """An action on a card; gives the transaction that came of it, if one did."""
 
     suits: Callable[[CardView], bool] = field(default=is_living)
+
+
+async def once_by_form(
+    visit: Visit,
+    form: Form,
+    mutation: str,
+    subject_id: int,
+    put: Callable[[Transaction, int], Awaitable[OutboxMessage]],
+) -> None:
+    """Put a message into the outbox, once for each form that was rendered: a double click would
+    make a second one, which the mutation does not guard against."""
+    request = once(form.key, mutation, {"id": subject_id})
+    async with visit.context.write() as tx:
+        if await requests.claim(tx, request) is None:
+            message = await put(tx, subject_id)
+            await requests.settle(tx, request, {"message": message.id})

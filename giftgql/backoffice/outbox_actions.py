@@ -2,27 +2,19 @@
 
 from typing import Any
 
-from giftgql.backoffice.actions import Task
+from giftgql.backoffice.actions import Task, once_by_form
 from giftgql.backoffice.forms import Form
 from giftgql.backoffice.pages import Visit
 from giftgql.outbox import service as outbox
 from giftgql.outbox.models import OutboxMessage, OutboxState
 from giftgql.permissions import Permission
-from giftgql.requests import service as requests
-from giftgql.requests.service import once
 from giftgql.values import ID, known_id
 
 MESSAGE = "message"
 
 
 async def _resend(visit: Visit, _: object, form: Form) -> None:
-    """Send a message as a new one; by the form's key once, which the mutation has no need of."""
-    message_id = _named(form)
-    request = once(form.key, "outboxResend", {"id": message_id})
-    async with visit.context.write() as tx:
-        if await requests.claim(tx, request) is None:
-            copy = await outbox.resend(tx, message_id)
-            await requests.settle(tx, request, {"message": copy.id})
+    await once_by_form(visit, form, "outboxResend", _named(form), outbox.resend)
 
 
 async def _retry(visit: Visit, _: object, form: Form) -> None:

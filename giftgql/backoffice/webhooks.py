@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from starlette.responses import Response
 
 from giftgql.backoffice import outbox_actions
-from giftgql.backoffice.actions import Task
+from giftgql.backoffice.actions import Task, once_by_form
 from giftgql.backoffice.forms import Form
 from giftgql.backoffice.pages import Problem, Visit, changes, go_to, shows
 from giftgql.errors import NotFound, Refusal
@@ -13,8 +13,6 @@ from giftgql.outbox import criteria as messages
 from giftgql.outbox import service as outbox
 from giftgql.outbox.models import OutboxMessage
 from giftgql.permissions import Permission
-from giftgql.requests import service as requests
-from giftgql.requests.service import once
 from giftgql.store import Reading
 from giftgql.webhooks import service as webhooks
 from giftgql.webhooks.criteria import Criteria
@@ -25,12 +23,7 @@ DELIVERIES = 20
 
 
 async def _test(visit: Visit, endpoint_id: int, form: Form) -> None:
-    """Send a test; by the form's key once, which the mutation has no need of."""
-    request = once(form.key, "webhookTest", {"id": endpoint_id})
-    async with visit.context.write() as tx:
-        if await requests.claim(tx, request) is None:
-            message = await webhooks.test(tx, endpoint_id)
-            await requests.settle(tx, request, {"message": message.id})
+    await once_by_form(visit, form, "webhookTest", endpoint_id, webhooks.test)
 
 
 async def _switch_on(visit: Visit, endpoint_id: int, _: Form) -> None:
