@@ -74,9 +74,15 @@ def serve(
 def migrate() -> None:
     """Bring the database up to date. The server does so itself when it starts."""
     from giftgql import migrations
+    from giftgql.startup import Form, form_of
 
-    with_store(_nothing)
-    typer.echo(f"The database is up to date ({migrations.newest()}).")
+    async def find(store: "Store") -> Form:
+        async with store.read() as reading:
+            return await form_of(reading.session)
+
+    is_newer = with_store(find) is Form.NEWER
+    says = ": a newer giftgql has added to it" if is_newer else f" ({migrations.newest()})"
+    typer.echo(f"The database is up to date{says}.")
 
 
 @app.command()
@@ -281,10 +287,6 @@ async def _rotate(store: "Store") -> None:
 
     await rotate_keys(store)
     await work.see_done(store, RESEAL)
-
-
-async def _nothing(_: "Store") -> None:
-    pass
 
 
 def _print_credential(credential: object, as_json: bool) -> None:

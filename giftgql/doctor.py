@@ -15,7 +15,7 @@ from giftgql.mail import transports
 from giftgql.openid.calls import Unreachable
 from giftgql.openid.provider import Provider
 from giftgql.settings import Settings, SettingsError, read_settings
-from giftgql.startup import DatabaseTooNew, pending_migration, why_unusable
+from giftgql.startup import DatabaseTooNew, Form, form_of, why_unusable
 from giftgql.vault import KeyringError, Vault
 
 SAFE_SQLITE = (3, 51, 3)
@@ -75,7 +75,7 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding("database", True, f"{file or 'PostgreSQL'} can be reached.")
             if file is not None:
                 yield _sqlite_version()
-            if await pending_migration(session):
+            if await form_of(session) is Form.OLDER:
                 says = "the database is empty or in an older form. Run 'giftgql migrate'."
                 yield Finding("migrations", False, says)
                 yield _key_file(settings)
