@@ -12,6 +12,11 @@ async def has_keys(tx: Transaction) -> bool:
     return bool(await tx.installation.key_checks())
 
 
+async def newest_key(reading: Reading) -> int:
+    """The number of the key that was made last, with which all is to be sealed."""
+    return max(check.key_id for check in await reading.installation.key_checks())
+
+
 async def adopt(tx: Transaction, vault: Vault) -> None:
     """Make sure that the keyring is this database's, and the epoch this cluster's."""
     known = {check.key_id: check.canary for check in await tx.installation.key_checks()}
