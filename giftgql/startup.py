@@ -21,6 +21,7 @@ from giftgql.jobs import service as jobs
 from giftgql.ledger.coalesce import Coalescer
 from giftgql.permissions import THE_SERVER
 from giftgql.settings import Settings
+from giftgql.statements import Slow
 from giftgql.store import Store, Transaction
 from giftgql.vault import Keyring, KeyringError, Vault
 
@@ -54,6 +55,7 @@ async def open_store(settings: Settings, *, serving: bool = False) -> Store:
     Raises KeyringError, DatabaseTooNew, DatabaseUnusable or AnotherServer; each says what to do.
     """
     database = Database.of(settings)
+    Slow(settings.slow_ms).watch(database.reader, database.writer)
     try:
         if serving:
             database.claim_server()

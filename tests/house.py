@@ -160,6 +160,7 @@ TEXTS |= {"imports.cells", "imports.card_rows", "imports.pool_rows"}
 ABOVE = {
     *("store", "startup", "doctor", "server", "schema", "work", "app"),
     *("cli", "cli_reports", "cli_bulk", "cli_staff", "web", "backoffice"),
+    *("condition", "exposition"),
 }
 """They put features together. Of these a feature knows only the store."""
 
@@ -170,7 +171,7 @@ HTTP = {"starlette", "uvicorn"}
 CALLS_OTHERS = {"webhooks.calls", "openid.calls", "network"}
 MAY_SQL = {
     *("models", "repository", "columns", "rows"),
-    *("database", "sqlite", "store", "startup", "migrations"),
+    *("database", "sqlite", "statements", "store", "startup", "migrations"),
 }
 MAY_GRAPHQL = {
     "api",
