@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from giftgql.backoffice import order_actions, people
+from giftgql.backoffice.actions import perform
 from giftgql.backoffice.forms import NOTHING, Form
 from giftgql.backoffice.navigation import SEES_ORDERS
 from giftgql.backoffice.order_actions import ACTIONS
@@ -79,15 +80,11 @@ async def show(visit: Visit) -> Response:
 @changes(*SEES_ORDERS, Permission.REFUND_ORDER)
 async def act(visit: Visit, form: Form) -> Response:
     """`POST /office/orders/{id}/{action}`: done once, then the order as it is by now."""
-    order_id, name = visit.request.path_params["id"], visit.request.path_params["action"]
-    action = ACTIONS.get(name)
-    if action is None:
-        raise NotFound("action", "action")
-    try:
-        await action(visit, order_id, form)
-    except Refusal as refusal:
-        return await _show(visit, order_id, problem=Problem(refusal, form, action.form_of(form)))
-    return go_to(f"/office/orders/{order_id}?done={action.name}")
+    order_id = visit.request.path_params["id"]
+    done = await perform(visit, ACTIONS, order_id, form)
+    if isinstance(done, Problem):
+        return await _show(visit, order_id, problem=done)
+    return go_to(f"/office/orders/{order_id}?done={done.task.name}")
 
 
 async def _show(
