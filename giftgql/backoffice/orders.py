@@ -29,7 +29,7 @@ ROWS = 50
 PIECES = 100
 """Bought cards that are shown of an order."""
 
-_FILTERS = ("status", "member", "refNo")
+_FILTERS = ("id", "status", "member", "refNo")
 
 
 @dataclass(frozen=True)
@@ -179,10 +179,14 @@ def _form_ids(view: OrderView) -> set[str]:
 
 def _criteria(visit: Visit) -> Criteria:
     """What the address narrows the list to. Refuses `INVALID_INPUT`."""
-    status, member, ref_no = (visit.asked(each) for each in _FILTERS)
+    number, status, member, ref_no = (visit.asked(each) for each in _FILTERS)
+    order_id = None if number is None else record_id(ID(number))
+    if number is not None and order_id is None:
+        raise InvalidInput("id", "is no number of an order")
     if status is not None and status not in OrderStatus.__members__:
         raise InvalidInput("status", "is none that an order can have")
     return Criteria(
+        order_id=order_id,
         status=None if status is None else OrderStatus[status],
         member_id=None if member is None else read_member_id(ID(member), "member"),
         ref_no=None if ref_no is None else text(ref_no, "refNo", 64),
