@@ -4,14 +4,13 @@ Every command works while the server runs. What goes wrong is said in a sentence
 error, with exit code 1; an unknown option is exit code 2.
 """
 
-import asyncio
 import json
 import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from giftgql import cli_bulk, cli_reports, cli_staff
+from giftgql import cli_bulk, cli_operations, cli_reports, cli_staff
 from giftgql.terminal import fail, run, settings_or_fail, with_store
 
 if TYPE_CHECKING:
@@ -91,18 +90,6 @@ def schema() -> None:
     from giftgql.schema import build
 
     typer.echo(build().as_str())
-
-
-@app.command()
-def doctor() -> None:
-    """Check settings, database, migrations and keys; say what is wrong and what to do."""
-    from giftgql.doctor import examine
-
-    findings = asyncio.run(examine())
-    for finding in findings:
-        typer.echo(f"{'ok   ' if finding.is_well else 'WRONG'} {finding.what}: {finding.says}")
-    if not all(finding.is_well for finding in findings):
-        raise typer.Exit(1)
 
 
 @client.command("add")
@@ -276,6 +263,7 @@ def keys_rotate() -> None:
     typer.echo(f"A new key is in {path}, and all codes are encrypted with it. Keep a copy of it.")
 
 
+cli_operations.add_to(app)
 cli_staff.add_to(app)
 cli_bulk.add_to(app)
 cli_reports.add_to(app)

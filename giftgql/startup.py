@@ -155,13 +155,18 @@ def _form(found: str | None) -> Form:
     )
 
 
+def without_keys() -> Vault:
+    """A vault for what needs none: nothing can be sealed or opened with it."""
+    return Vault(Keyring(0, 0, {}))
+
+
 def _transaction(store: Store, session: AsyncSession) -> Transaction:
     return Transaction(store, THE_SERVER, datetime.now(UTC), session)
 
 
 async def _adopt_keys(database: Database, session: AsyncSession, settings: Settings) -> Vault:
     path = settings.keyring_file
-    tx = _transaction(Store(database, Vault(Keyring(0, 0, {})), settings), session)
+    tx = _transaction(Store(database, without_keys(), settings), session)
     if not path.exists() and not await installation.has_keys(tx):
         if settings.production:
             raise KeyringError(

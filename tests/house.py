@@ -160,7 +160,7 @@ TEXTS |= {"imports.cells", "imports.card_rows", "imports.pool_rows"}
 ABOVE = {
     *("store", "startup", "doctor", "server", "schema", "work", "app"),
     *("cli", "cli_reports", "cli_bulk", "cli_staff", "web", "backoffice"),
-    *("condition", "exposition"),
+    *("condition", "exposition", "backups", "cli_operations"),
 }
 """They put features together. Of these a feature knows only the store."""
 

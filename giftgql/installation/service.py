@@ -50,6 +50,14 @@ async def adopt(tx: Transaction, vault: Vault) -> None:
         installation.epoch, installation.cluster = _new_epoch(), cluster
 
 
+async def begin_epoch(tx: Transaction) -> None:
+    """Refuse every synchronisation begun before, as after a restore: it may have been told of
+    what the database has never heard of. Webhooks go on with what happens from now on."""
+    installation = await tx.installation.get()
+    assert installation is not None
+    installation.epoch = _new_epoch()
+
+
 def _new_epoch() -> str:
     return secrets.token_hex(4)
 
