@@ -35,11 +35,10 @@ def backup(
     """
     from giftgql import backups
 
-    copied = _do(backups.back_up(settings_or_fail(), file))
+    settings = settings_or_fail()
+    copied = _do(backups.back_up(settings, file))
     typer.echo(f"{file} has {copied.bytes / 2**20:,.1f} MiB{_books(copied)}")
-    typer.echo(
-        f"It does not hold the keys: keep a copy of {settings_or_fail().keyring_file} apart."
-    )
+    typer.echo(f"It does not hold the keys: keep a copy of {settings.keyring_file} apart.")
     _exit_for(copied)
 
 
