@@ -1,5 +1,7 @@
 """Commands for whoever runs the server: what is wrong with it, backups, and the way back."""
 
+import asyncio
+import json
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +26,23 @@ def doctor(
     strict: Annotated[bool, typer.Option(help="Exit with 1 for warnings as well.")] = False,
 ) -> None:
     """Say what is wrong, or may become so, and what to do; exit with 1 if something is wrong."""
+    from giftgql.doctor import examine
+    from giftgql.findings import Level
+
+    findings = asyncio.run(examine())
+    worst = {finding.level for finding in findings}
+    is_well = Level.WRONG not in worst and not (strict and Level.WARNING in worst)
+    if as_json:
+        listed = [
+            {"level": each.level, "what": each.what, "says": each.says, "do": each.do or None}
+            for each in findings
+        ]
+        typer.echo(json.dumps({"isWell": is_well, "findings": listed}, indent=2))
+    else:
+        for finding in findings:
+            typer.echo(str(finding))
+    if not is_well:
+        raise typer.Exit(1)
 
 
 def backup(

@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from giftgql.errors import ErrorCode
 from giftgql.jobs import service as jobs
 from giftgql.jobs.runner import Lane, Work
 from giftgql.jobs.service import Lease, NotDone
-from giftgql.store import Store
+from giftgql.store import Store, Transaction
 from tests import factories
 from tests.client import Client, InProcess
 
@@ -173,15 +173,8 @@ async def test_jobs_and_messages_are_told_by_where_they_stand(store: Store) -> N
         await jobs.add(tx, "mail", 1, run_at=late)
         await jobs.add(tx, "mail", 2, run_at=tx.now + timedelta(hours=2))
         await jobs.add(tx, "webhook", 7)
-        for number, (state, due) in enumerate((("WAITING", late), ("DEAD", late), ("SENT", late))):
-            await (await tx.session.connection()).execute(
-                text(
-                    "INSERT INTO outbox_message (id, channel, topic, state, facts, due_at, "
-                    "attempts, created_by, created_at, changed_in) VALUES (:id, 'MAIL', 'x', "
-                    ":state, '{}', :due, 0, 'x', :due, 0)"
-                ),
-                {"id": number + 1, "state": state, "due": moment(store, due)},
-            )
+        for state in ("WAITING", "DEAD", "SENT"):
+            await add_mail(tx, state, late)
     await Lane(store, {"webhook": Work(fails)}, ["webhook"]).do_next()
     async with store.write() as tx:
         assert await jobs.claim_of(tx, "mail", 2, "somebody") is not None
@@ -197,10 +190,14 @@ async def test_jobs_and_messages_are_told_by_where_they_stand(store: Store) -> N
     assert 7_200 <= value(found, "outbox_overdue_seconds", channel="MAIL") < 7_300
 
 
-def moment(store: Store, value: Any) -> Any:
-    """As each database takes it in a statement of text."""
-    is_sqlite = store.settings.sqlite_file is not None
-    return value.strftime("%Y-%m-%d %H:%M:%S.%f") if is_sqlite else value
+async def add_mail(tx: Transaction, state: str, due: datetime) -> None:
+    is_sqlite = tx.settings.sqlite_file is not None
+    given = due.strftime("%Y-%m-%d %H:%M:%S.%f") if is_sqlite else due
+    statement = text(
+        "INSERT INTO outbox_message (channel, topic, state, facts, due_at, attempts, created_by, "
+        "created_at, changed_in) VALUES ('MAIL', 'x', :state, '{}', :due, 0, 'x', :due, 0)"
+    )
+    await (await tx.session.connection()).execute(statement, {"state": state, "due": given})
 
 
 async def test_counts_end_where_they_would_cost_too_much(

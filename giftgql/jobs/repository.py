@@ -67,6 +67,13 @@ class JobRepository:
         found = await self.session.exec(query.group_by(of.kind, state))  # type: ignore[call-overload]
         return list(found.all())
 
+    async def count_dead(self, since: datetime) -> Sequence[Any]:
+        """By kind, how many were given up from a moment on. Goes through all jobs."""
+        query = sql_select(col(Job.kind), func.count()).group_by(col(Job.kind))
+        dead = query.where(col(Job.state) == JobState.DEAD, col(Job.ended_at) >= since)
+        found = await self.session.exec(dead.order_by(col(Job.kind)))  # type: ignore[call-overload]
+        return list(found.all())
+
     async def update(self, job_id: int, **facts: Any) -> None:
         await self.session.exec(update(Job).where(col(Job.id) == job_id).values(**facts))
 

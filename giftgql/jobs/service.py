@@ -1,4 +1,4 @@
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -197,6 +197,11 @@ async def standing(reading: Reading, *, at_most: int) -> list[Standing]:
         return reading.now - first if is_waited_for else timedelta()
 
     return [Standing(kind, state, many, late(state, first)) for kind, state, many, first in found]
+
+
+async def died(reading: Reading, since: datetime) -> Sequence[tuple[str, int]]:
+    """By kind, how many jobs were given up from a moment on."""
+    return await reading.jobs.count_dead(since)
 
 
 async def is_any_due(reading: Reading, kinds: Collection[str]) -> bool:
