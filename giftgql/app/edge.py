@@ -82,9 +82,10 @@ class Edge:
         kind = facts.setdefault("kind", _kind(scope["path"]))
         metrics.request_ended(kind, _outcome(facts, status), seconds)
         ms, slow_ms = round(seconds * 1000, 1), self._settings.slow_ms
-        is_slow = 0 < slow_ms <= ms and kind not in _MAY_TAKE_LONG
-        say = log.warning if is_slow else log.info
-        say("request", method=scope["method"], status=status, ms=ms, slow=is_slow, **facts)
+        say = log.info
+        if 0 < slow_ms <= ms and kind not in _MAY_TAKE_LONG:
+            say, facts["slow"] = log.warning, True
+        say("request", method=scope["method"], status=status, ms=ms, **facts)
 
 
 def _kind(path: str) -> str:
