@@ -4,10 +4,13 @@ import asyncio
 import io
 import json
 import logging
+import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 from sqlalchemy import text
@@ -17,7 +20,7 @@ from giftgql.settings import LogFormat, LogTo, Settings
 from giftgql.startup import open_store
 from giftgql.statements import about
 from giftgql.store import Store
-from tests import factories
+from tests import factories, servers
 from tests.client import Client, Server
 from tests.test_metrics import over, told, value
 
@@ -157,3 +160,11 @@ async def test_nothing_is_slow_where_the_setting_says_so(settings: Settings) -> 
         assert value(await told(store), "slow_statements_total") == before
     finally:
         await store.close()
+
+
+def test_a_server_says_where_it_is_and_goes_on(tmp_path: Path) -> None:
+    """As one is asked to whose event loop is stuck."""
+    with servers.serving(servers.environment(tmp_path)) as server:
+        server.process.send_signal(signal.SIGUSR1)
+        assert server.line(r"^Current thread ")
+        assert httpx.get(f"{server.url}/healthz", timeout=servers.PATIENCE).status_code == 200
