@@ -1,9 +1,8 @@
 """Settings: read once, from the environment and `.env`, frozen. Each has a default that works."""
 
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 from urllib.parse import parse_qsl, urlencode, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -11,35 +10,9 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from giftgql import addresses
-from giftgql.errors import Described
+from giftgql.choices import DocumentLimits, LogFormat, LogLevel, LogTo, RedemptionStrategy
 from giftgql.money import CEILING_MINOR, is_currency
 from giftgql.permissions import roles_by_group
-
-
-class LogLevel(StrEnum):
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
-
-
-class LogTo(StrEnum):
-    FILE = "file"
-    STDERR = "stderr"
-
-
-class LogFormat(StrEnum):
-    CONSOLE = "console"
-    JSON = "json"
-
-
-class RedemptionStrategy(Described):
-    BALANCE = "BALANCE", "What a use leaves stays on the card; its code goes on."
-    REPLACEMENT = (
-        "REPLACEMENT",
-        "What a use leaves goes to a new card with a new code, which is mailed to the owner.",
-    )
-
 
 _LIBPQ_ONLY = ("connect_timeout", "keepalives", "tcp_user_timeout", "gssencmode")
 
@@ -49,17 +22,6 @@ NOBODY = "Gift cards <gift-cards@localhost>"
 SHORTEST_TOKEN = 16
 
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
-
-
-class DocumentLimits(NamedTuple):
-    """The limits on a GraphQL document, apart: what is remembered of one goes by them."""
-
-    tokens: int
-    depth: int
-    fields: int
-    aliases: int
-    root_fields: int
-    code_lookups: int
 
 
 class Settings(BaseSettings):

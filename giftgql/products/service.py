@@ -2,13 +2,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from giftgql.choices import RedemptionStrategy
 from giftgql.errors import AboveCeiling, Conflict, InvalidInput, NotFound, NoVariants, StaleRevision
 from giftgql.installation import service as installation
 from giftgql.paging import Page, cut, page_of
 from giftgql.products.expiration import NEVER, Expiration
 from giftgql.products.models import Product, Variant
 from giftgql.products.repository import Criteria
-from giftgql.settings import RedemptionStrategy
 from giftgql.store import Reading, Transaction
 
 _IS_AUTOMATIC = "This is a pool's product: what it sells for and when it expires is the pool's."
