@@ -4,14 +4,13 @@ Every command works while the server runs. What goes wrong is said in a sentence
 error, with exit code 1; an unknown option is exit code 2.
 """
 
-import asyncio
 import json
 import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from giftgql import cli_bulk, cli_reports, cli_staff
+from giftgql import cli_bulk, cli_operations, cli_reports, cli_staff
 from giftgql.terminal import fail, run, settings_or_fail, with_store
 
 if TYPE_CHECKING:
@@ -74,9 +73,15 @@ def serve(
 def migrate() -> None:
     """Bring the database up to date. The server does so itself when it starts."""
     from giftgql import migrations
+    from giftgql.startup import Form, form_of
 
-    with_store(_nothing)
-    typer.echo(f"The database is up to date ({migrations.newest()}).")
+    async def find(store: "Store") -> Form:
+        async with store.read() as reading:
+            return await form_of(reading.session)
+
+    is_newer = with_store(find) is Form.NEWER
+    says = ": a newer giftgql has added to it" if is_newer else f" ({migrations.newest()})"
+    typer.echo(f"The database is up to date{says}.")
 
 
 @app.command()
@@ -85,18 +90,6 @@ def schema() -> None:
     from giftgql.schema import build
 
     typer.echo(build().as_str())
-
-
-@app.command()
-def doctor() -> None:
-    """Check settings, database, migrations and keys; say what is wrong and what to do."""
-    from giftgql.doctor import examine
-
-    findings = asyncio.run(examine())
-    for finding in findings:
-        typer.echo(f"{'ok   ' if finding.is_well else 'WRONG'} {finding.what}: {finding.says}")
-    if not all(finding.is_well for finding in findings):
-        raise typer.Exit(1)
 
 
 @client.command("add")
@@ -270,6 +263,7 @@ def keys_rotate() -> None:
     typer.echo(f"A new key is in {path}, and all codes are encrypted with it. Keep a copy of it.")
 
 
+cli_operations.add_to(app)
 cli_staff.add_to(app)
 cli_bulk.add_to(app)
 cli_reports.add_to(app)
@@ -281,10 +275,6 @@ async def _rotate(store: "Store") -> None:
 
     await rotate_keys(store)
     await work.see_done(store, RESEAL)
-
-
-async def _nothing(_: "Store") -> None:
-    pass
 
 
 def _print_credential(credential: object, as_json: bool) -> None:

@@ -19,7 +19,8 @@ Value = TypeVar("Value")
 @dataclass(eq=False)
 class Context:
     """One request's. `replayed` becomes true when an idempotency key gave an earlier answer;
-    `fields` are the root fields of its document, once that is known to be valid."""
+    `fields` are the root fields of its document, and `kind` is `query` or `mutation`, once that is
+    known to be valid."""
 
     caller: Caller
     store: Store
@@ -27,6 +28,7 @@ class Context:
     operation_name: str | None = None
     replayed: bool = False
     fields: Sequence[str] = ()
+    kind: str = "graphql"
     _rows_asked: int = 0
     _loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict, repr=False)
 

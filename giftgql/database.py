@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from giftgql import metrics
 from giftgql.errors import Unavailable
 from giftgql.rows import READS
 from giftgql.settings import Settings
@@ -357,6 +358,7 @@ async def translated() -> AsyncIterator[None]:
         why = _why_unavailable(error)
         if why is None:
             raise
+        metrics.DATABASE_UNAVAILABLE.inc()
         log.warning("database unavailable", exc_info=error)
         raise Unavailable(why) from error
 

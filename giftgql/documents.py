@@ -25,6 +25,9 @@ class Document:
     """A document that is within the limits, with what is wrong with it otherwise."""
 
     tree: DocumentNode
+    kind: str
+    """`mutation` if one of its operations is, else `query`."""
+
     root_fields: tuple[str, ...]
     errors: list[GraphQLError]
 
@@ -45,7 +48,10 @@ class Documents:
     def read(text: str, schema: GraphQLSchema, limits: DocumentLimits) -> Document:
         tree = parse(text, max_tokens=limits.tokens)
         root_fields = measured(tree, limits)
-        return Document(tree, root_fields, validate_document(schema, tree, tuple(specified_rules)))
+        kinds = {each.operation.value for each in operations(tree)}
+        kind = "mutation" if "mutation" in kinds else "query"
+        errors = validate_document(schema, tree, tuple(specified_rules))
+        return Document(tree, kind, root_fields, errors)
 
 
 class ReadDocument(SchemaExtension):
@@ -66,7 +72,7 @@ class ReadDocument(SchemaExtension):
         if not INTROSPECTION.isdisjoint(document.root_fields):
             context.caller.require(Permission.INTROSPECT_SCHEMA)
         if not document.errors:
-            context.fields = document.root_fields
+            context.fields, context.kind = document.root_fields, document.kind
         execution.graphql_document = document.tree
         self._errors = document.errors
         yield

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from giftgql import __version__, log, trusted, work
+from giftgql import __version__, exposition, log, trusted, work
 from giftgql.app import create_app
 from giftgql.clients import service as clients
 from giftgql.permissions import Channel, Permission
@@ -131,7 +131,8 @@ async def work_until_stopped(settings: Settings) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, working.cancel)
     try:
-        await asyncio.wait([working])
+        async with exposition.told(store):
+            await asyncio.wait([working])
     finally:
         await store.close()
 

@@ -28,6 +28,11 @@ class LogTo(StrEnum):
     STDERR = "stderr"
 
 
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
 class RedemptionStrategy(Described):
     BALANCE = "BALANCE", "What a use leaves stays on the card; its code goes on."
     REPLACEMENT = (
@@ -40,6 +45,8 @@ _LIBPQ_ONLY = ("connect_timeout", "keepalives", "tcp_user_timeout", "gssencmode"
 
 NOBODY = "Gift cards <gift-cards@localhost>"
 """Who mails come from that nobody will answer, as long as they only go to a folder."""
+
+SHORTEST_TOKEN = 16
 
 Seconds = Annotated[int, Field(ge=1, le=86_400)]
 
@@ -84,6 +91,31 @@ class Settings(BaseSettings):
     log_to: LogTo = Field(
         LogTo.FILE,
         description="`file`: logs/ in the data folder, one file a port; `stderr`: for containers.",
+    )
+    log_format: LogFormat | None = Field(
+        None,
+        description="`json`: an object a line; `console`: lines for people; empty: `console` on a "
+        "terminal, else `json`.",
+    )
+    slow_ms: int = Field(
+        1_000,
+        ge=0,
+        description="From how many milliseconds on a request or statement is logged as slow; 0: "
+        "never.",
+    )
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65_000,
+        description="Port of its own at which a process tells its metrics, or the next free one of "
+        "64; empty: none.",
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of that port.")
+    metrics_token: str = Field(
+        "",
+        repr=False,
+        description="Bearer token for `/metrics` on the server's own port, 16 characters or more; "
+        "empty: not there.",
     )
     currency: str = Field("EUR", description="ISO 4217 currency of cards that name none.")
     strategy: RedemptionStrategy = Field(
@@ -203,6 +235,13 @@ class Settings(BaseSettings):
         10_000, ge=1_000, description="Most rows in all lists of one request, by their `first`."
     )
     max_code_lookups: int = Field(5, ge=1, description="Most look-ups by code in one document.")
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _no_short_token(cls, value: str) -> str:
+        if 0 < len(value) < SHORTEST_TOKEN:
+            raise ValueError(f"must have {SHORTEST_TOKEN} characters or more")
+        return value
 
     @field_validator("currency")
     @classmethod

@@ -158,19 +158,20 @@ TEXTS |= {"imports.cells", "imports.card_rows", "imports.pool_rows"}
 """They read and make text: no database, no clock, no files of their own."""
 
 ABOVE = {
-    *("store", "startup", "doctor", "server", "schema", "work", "app"),
+    *("store", "startup", "doctor", "examination", "server", "schema", "work", "app"),
     *("cli", "cli_reports", "cli_bulk", "cli_staff", "web", "backoffice"),
+    *("condition", "exposition", "backups", "cli_operations"),
 }
 """They put features together. Of these a feature knows only the store."""
 
-NAMES_REPOSITORIES = {"store", "startup", "doctor", "migrations"}
+NAMES_REPOSITORIES = {"store", "startup", "examination", "migrations"}
 SQL = {"sqlalchemy", "sqlmodel", "asyncpg", "aiosqlite", "alembic"}
 GRAPHQL = {"strawberry", "graphql"}
 HTTP = {"starlette", "uvicorn"}
 CALLS_OTHERS = {"webhooks.calls", "openid.calls", "network"}
 MAY_SQL = {
     *("models", "repository", "columns", "rows"),
-    *("database", "sqlite", "store", "startup", "migrations"),
+    *("database", "examination", "sqlite", "statements", "store", "startup", "migrations"),
 }
 MAY_GRAPHQL = {
     "api",

@@ -1,8 +1,8 @@
 """The HTTP server: Starlette is known here, to the pages in `web`, and nowhere else.
 
 `edge` surrounds every request, `callers` says who is calling, `graphql` is the API, `files` takes
-in and gives out CSV, `oauth` gives out access tokens, `health` answers the load balancer,
-`signing_in` and `openid` let staff in, `explorer` is their page.
+in and gives out CSV, `oauth` gives out access tokens, `health` answers the load balancer and
+`metrics` Prometheus, `signing_in` and `openid` let staff in, `explorer` is their page.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from giftgql import log, schema, trusted, work
-from giftgql.app import explorer, files, health, oauth, openid, signing_in
+from giftgql import exposition, log, schema, trusted, work
+from giftgql.app import explorer, files, health, metrics, oauth, openid, signing_in
 from giftgql.app.callers import Callers
 from giftgql.app.edge import Edge
 from giftgql.app.graphql import GraphQLEndpoint
@@ -48,7 +48,8 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         _set_apart_what_stays()
         working = asyncio.create_task(_work(app.state.store))
         try:
-            yield
+            async with exposition.told(app.state.store):
+                yield
         finally:
             working.cancel()
             await asyncio.wait([working])
@@ -90,6 +91,7 @@ def _routes(settings: Settings) -> list[Route]:
         *BACK_OFFICE,
         Route("/healthz", health.alive, methods=["GET"]),
         Route("/readyz", health.ready, methods=["GET"]),
+        Route("/metrics", metrics.show, methods=["GET"]),
     ]
 
 
