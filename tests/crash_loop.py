@@ -87,7 +87,7 @@ class Loop:
         self._settings = Settings(data_dir=folder, database_url=self._url, _env_file=None)
         root = str(Path(__file__).parent.parent)
         # The server's own patience: with more it would wait for a PostgreSQL that is stopped.
-        own = {"GIFTGQL_LOCK_SECONDS": "3", "GIFTGQL_STATEMENT_SECONDS": "5"}
+        own = dict.fromkeys(servers.PATIENT, "")
         self._environment = servers.environment(folder, self._url, PYTHONPATH=root, **own)
         self._left = breaks
         self._random = Random(seed)

@@ -170,7 +170,7 @@ HTTP = {"starlette", "uvicorn"}
 CALLS_OTHERS = {"webhooks.calls", "openid.calls", "network"}
 MAY_SQL = {
     *("models", "repository", "columns", "rows"),
-    *("database", "sqlite", "store", "startup", "migrations"),
+    *("database", "sqlite", "postgres", "outages", "store", "startup", "migrations"),
 }
 MAY_GRAPHQL = {
     "api",
