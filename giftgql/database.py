@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import event, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -130,6 +130,7 @@ class Database:
 _PG_INTEGRITY: Any = asyncpg.IntegrityConstraintViolationError
 _CLOCK = "SELECT clock_timestamp(), pg_current_xact_id()::text::bigint"
 _FATE = "SELECT pg_xact_status($1::text::xid8)"
+_UNHEARD_OF = "22023"  # it says that the number is in the future
 
 
 class Postgres(Database):
@@ -188,7 +189,8 @@ class Postgres(Database):
         return row[0], row[1]
 
     async def has_committed(self, number: int) -> bool:
-        """Asks on a fresh connection, and waits while the transaction is still running there."""
+        """Asks on a fresh connection, and waits while the transaction is still running there. A
+        replica that took over before it had heard of it knows no such number."""
         for pause in (0.0, 0.05, 0.2, 0.5, 1.0):
             await asyncio.sleep(pause)
             try:
@@ -198,6 +200,10 @@ class Postgres(Database):
                     fate = found.scalar_one()
             except Unavailable:
                 continue
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) != _UNHEARD_OF:
+                    raise
+                return False
             if fate != "in progress":
                 return bool(fate == "committed")
         raise Unavailable("The database cannot be reached.")
