@@ -17,7 +17,7 @@ from giftgql.audit.repository import AuditRepository
 from giftgql.campaigns.repository import CampaignRepository
 from giftgql.cards.repository import CardRepository
 from giftgql.clients.repository import ClientRepository
-from giftgql.database import Database, translated
+from giftgql.database import Database
 from giftgql.durations import day_after
 from giftgql.imports.repository import ImportRepository
 from giftgql.installation.repository import InstallationRepository
@@ -27,6 +27,7 @@ from giftgql.ledger.repository import LedgerRepository
 from giftgql.members.repository import MemberRepository
 from giftgql.movements.repository import MovementRepository
 from giftgql.orders.repository import OrderRepository
+from giftgql.outages import translated
 from giftgql.outbox.repository import OutboxRepository
 from giftgql.permissions import THE_SERVER, Caller
 from giftgql.pools.repository import PoolRepository

@@ -171,7 +171,8 @@ HTTP = {"starlette", "uvicorn"}
 CALLS_OTHERS = {"webhooks.calls", "openid.calls", "network"}
 MAY_SQL = {
     *("models", "repository", "columns", "rows"),
-    *("database", "examination", "sqlite", "statements", "store", "startup", "migrations"),
+    *("database", "examination", "sqlite", "postgres", "outages", "statements", "store"),
+    *("startup", "migrations"),
 }
 MAY_GRAPHQL = {
     "api",

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from giftgql import exposition, log, schema, trusted, work
 from giftgql.app import explorer, files, health, metrics, oauth, openid, signing_in
 from giftgql.app.callers import Callers
-from giftgql.app.edge import Edge
+from giftgql.app.edge import Edge, Unfinished
 from giftgql.app.graphql import GraphQLEndpoint
 from giftgql.app.responses import failure
 from giftgql.backoffice.routes import ROUTES as BACK_OFFICE
@@ -37,6 +37,8 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         settings = read_settings()
         log.configure(settings)
 
+    unfinished = Unfinished()
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.store = store or await open_store(settings, serving=True)
@@ -44,6 +46,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         app.state.callers = Callers(app.state.store, _provider(settings.member_oidc_issuer))
         if store is not None:
             yield
+            await _finish(unfinished)
             return
         _set_apart_what_stays()
         working = asyncio.create_task(_work(app.state.store))
@@ -53,6 +56,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         finally:
             working.cancel()
             await asyncio.wait([working])
+            await _finish(unfinished)
             await app.state.store.close()
 
     app = Starlette(
@@ -61,7 +65,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         exception_handlers={HTTPException: _http_error},
     )
     app.router.redirect_slashes = False  # it would send a caller wherever its Host header says
-    app.add_middleware(Edge, settings=settings)
+    app.add_middleware(Edge, settings=settings, unfinished=unfinished)
     return app
 
 
@@ -93,6 +97,12 @@ def _routes(settings: Settings) -> list[Route]:
         Route("/readyz", health.ready, methods=["GET"]),
         Route("/metrics", metrics.show, methods=["GET"]),
     ]
+
+
+async def _finish(unfinished: Unfinished) -> None:
+    """Let requests end what they have begun; the database sees to it that they do."""
+    while unfinished:
+        await asyncio.wait(unfinished)
 
 
 async def _work(store: Store) -> None:
