@@ -37,15 +37,16 @@ def by_each_way(times: int) -> dict[str, tuple[str, dict[str, Any]]]:
             + " }",
             {"c": "GC00"},
         ),
-        "fragments": (
-            f"{{ {often('... on Query {{ ...F{n} }}')} }}"
-            + often(f"fragment F{{n}} on Query {{{{ {FIND} }}}}"),
-            {},
-        ),
         "literals of an input": (f"mutation {{ {often(add)} }}", {}),
         "a list in a literal": (order(written), {}),
-        "a variable within a literal": (order("$c", "($c: [OrderGiftcardInput!])"), {"c": codes}),
-        "the default of a variable": (order("$c", f"($c: [OrderGiftcardInput!] = {written})"), {}),
+        "a variable within a literal": (
+            order("$c", "($c: [OrderGiftcardPaymentInput!])"),
+            {"c": codes},
+        ),
+        "the default of a variable": (
+            order("$c", f"($c: [OrderGiftcardPaymentInput!] = {written})"),
+            {},
+        ),
         "a variable": (
             "mutation ($o: OrderAddInput!) { orderAdd(order: $o) { id } }",
             {"o": {"lines": [LINE], "giftcards": codes}},
@@ -78,7 +79,8 @@ async def test_look_ups_are_counted_in_whichever_way_codes_are_given(caller: Cli
         assert answer.body.get("data") is None, name
     for name, (document, variables) in by_each_way(5).items():
         answer = await caller.run(document, **variables)
-        assert COMPLEX not in {error["extensions"]["code"] for error in answer.errors}, name
+        found = {error["extensions"]["code"] for error in answer.errors}
+        assert found.isdisjoint({COMPLEX, "GRAPHQL_VALIDATION_FAILED"}), (name, answer.body)
 
 
 async def test_what_is_no_code_is_no_look_up(caller: Client) -> None:
@@ -87,7 +89,7 @@ async def test_what_is_no_code_is_no_look_up(caller: Client) -> None:
         new = f'giftcard: {{physicalCode: "GC77", metadata: {metadata}}}'
         document = f"mutation ($note: JSON) {{ giftcardAdd({new}) {{ id }} }}"
         answer = await caller.run(document, note=note)
-        assert COMPLEX not in {error["extensions"]["code"] for error in answer.errors}
+        assert answer.code != COMPLEX
 
 
 @pytest.mark.parametrize(
