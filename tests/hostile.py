@@ -173,3 +173,16 @@ ADDRESSES: dict[str, tuple[str, int]] = {
     "a bomb": (f"query={bomb(18, T)}", 400),
 }
 """What stands in the address of a GET, and its status."""
+
+METHODS = ("PUT", "OPTIONS", "DELETE", "PATCH")
+TYPES = {
+    "application/x-www-form-urlencoded": b"query={__typename}",
+    "text/plain": q("{ __typename }"),
+    "text/plain; a=application/json": q("{ __typename }"),
+    "application/jsonx": q("{ __typename }"),
+    "application/graphql": b"{ __typename }",
+    "multipart/form-data; boundary=x": (
+        b'--x\r\nContent-Disposition: form-data; name="operations"\r\n\r\n{"query":"{a}"}\r\n--x--'
+    ),
+}
+"""Content that is no JSON, by its type; `multipart` is how files would come."""
