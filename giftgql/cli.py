@@ -215,6 +215,31 @@ def client_rotate(
     _print_credential(with_store(rotate), as_json)
 
 
+@client.command("limits")
+def client_limits(
+    client_id: Annotated[str, typer.Argument(help="The client's id.")],
+    lift: Annotated[bool, typer.Option("--lift", help="Forget its failures.")] = False,
+) -> None:
+    """Show what a client failed to look up and until when it is refused; or let it go on."""
+    from giftgql.tries import failures
+
+    async def standing(store: "Store") -> failures.Standing:
+        if lift:
+            async with store.write() as tx:
+                await failures.lift(tx, client_id)
+        async with store.read() as reading:
+            return await failures.standing(reading, client_id)
+
+    stands = with_store(standing)
+    is_suspended = stands.suspended_until is not None
+    state = "suspended" if is_suspended else "refused" if stands.refused_until else "free"
+    until = f" until {stands.refused_until:%Y-%m-%d %H:%M:%S} UTC" if stands.refused_until else ""
+    typer.echo(f"{client_id} is {state}{until}; {stands.sources} of its sources are refused.")
+    for each in stands.hours:
+        counts = f"{each.found + each.failed} look-ups, {each.failed} failed"
+        typer.echo(f"{each.hour:%Y-%m-%d %H}:00  {counts}, {each.unknown} unknown codes")
+
+
 @member.command("add")
 def member_add(
     member_id: Annotated[str, typer.Argument(help="The retailer's own id.")],

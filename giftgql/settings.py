@@ -249,6 +249,23 @@ class Settings(BaseSettings):
         10_000, ge=1_000, description="Most rows in all lists of one request, by their `first`."
     )
     max_code_lookups: int = Field(5, ge=1, description="Most look-ups by code in one document.")
+    max_failures: int = Field(
+        200,
+        ge=20,
+        le=1_000_000,
+        description="Most failed look-ups by code of a client or staff member in an hour.",
+    )
+    max_unknown_codes: int = Field(
+        50,
+        ge=1,
+        description="Most different unknown codes of a client in an hour until it is suspended.",
+    )
+    max_failed_percent: int = Field(
+        20,
+        ge=1,
+        le=100,
+        description="Percentage of a client's look-ups in an hour, of 100 or more, that may fail.",
+    )
 
     @field_validator("metrics_token")
     @classmethod
