@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from giftgql import cli_bulk, cli_reports, cli_staff
+from giftgql.permissions import THE_OPERATOR
 from giftgql.terminal import fail, run, settings_or_fail, with_store
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def client_add(
         fail("--channel must be IN_STORE or ONLINE.")
 
     async def add(store: "Store") -> service.Credential:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             return await service.add(
                 tx,
                 name,
@@ -170,7 +171,7 @@ def client_rights(
     from giftgql.clients import service
 
     async def set_rights(store: "Store") -> None:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             await service.set_rights(tx, client_id, roles=role or (), permissions=permission or ())
 
     with_store(set_rights)
@@ -188,7 +189,7 @@ def client_documents(
     from giftgql.clients import service
 
     async def bind(store: "Store") -> None:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             await service.bind(tx, client_id, only_trusted=only_trusted)
 
     with_store(bind)
@@ -201,7 +202,7 @@ def client_disable(client_id: Annotated[str, typer.Argument(help="The client's i
     from giftgql.clients import service
 
     async def disable(store: "Store") -> None:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             await service.disable(tx, client_id)
 
     with_store(disable)
@@ -216,7 +217,7 @@ def client_rotate(
     from giftgql.clients import service
 
     async def rotate(store: "Store") -> service.Credential:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             return await service.rotate(tx, client_id)
 
     _print_credential(with_store(rotate), as_json)
@@ -239,7 +240,7 @@ def member_add(
 
     async def add(store: "Store") -> None:
         facts = given.parsed()
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             await service.add(tx, facts)
 
     with_store(add)

@@ -1,7 +1,7 @@
 """The plan of the house, in tables: features, layers, and who may know whom and what."""
 
 FEATURES = (
-    *("openid", "installation", "requests", "clients", "members", "audit", "tries"),
+    *("openid", "installation", "audit", "requests", "clients", "members", "tries"),
     *("staff", "jobs"),
     *("ledger", "products", "pools", "campaigns", "cards", "outbox", "succession", "standing"),
     *(

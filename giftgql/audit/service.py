@@ -6,8 +6,11 @@ from giftgql.audit.models import AuditEvent, Event
 from giftgql.store import Reading, Transaction
 
 
-async def record(tx: Transaction, event: Event, subject: str, **facts: Any) -> None:
-    """Write down what this transaction does to a subject, e.g. `card:12`. Facts hold no secret."""
+async def record(
+    tx: Transaction, event: Event, subject: str, *, source_id: str | None = None, **facts: Any
+) -> None:
+    """Write down what this transaction does to a subject, e.g. `card:12`. Facts hold no secret,
+    and nothing of a person but ids."""
     await tx.audit.add(
         AuditEvent(
             event=event,
@@ -15,6 +18,9 @@ async def record(tx: Transaction, event: Event, subject: str, **facts: Any) -> N
             caller=tx.caller.name,
             facts=facts,
             created_at=tx.now,
+            address=tx.caller.origin.address,
+            request_id=tx.caller.origin.request_id,
+            source_id=source_id,
         )
     )
 

@@ -64,7 +64,7 @@ async def campaign_codes(
         campaign = await campaigns.get(tx, campaign_id)
         if with_pins:
             lease = await _lease_of_pins(tx, campaign)
-        facts = {"export": "campaign", "pins": with_pins}
+        facts: dict[str, Any] = {"export": "campaign", "pins": with_pins}
         await audit.record(tx, Event.CODES_EXPORTED, f"campaign:{campaign_id}", **facts)
     head = (CODES[0], "Pin", *CODES[1:]) if with_pins else CODES
     pages = _codes(store, caller, campaign, lease)
