@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from giftgql import cli_bulk, cli_reports, cli_staff
+from giftgql import cli_audit, cli_bulk, cli_reports, cli_staff
 from giftgql.permissions import THE_OPERATOR
 from giftgql.terminal import fail, run, settings_or_fail, with_store
 
@@ -274,6 +274,7 @@ def keys_rotate() -> None:
 cli_staff.add_to(app)
 cli_bulk.add_to(app)
 cli_reports.add_to(app)
+cli_audit.add_to(app)
 
 
 async def _rotate(store: "Store") -> None:

@@ -7,6 +7,7 @@ ends and an expired card is refused when their time is up.
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from giftgql.audit import seals
 from giftgql.campaigns import service as campaigns
 from giftgql.cards import service as cards
 from giftgql.errors import Unavailable
@@ -28,7 +29,7 @@ from giftgql.tries import service as tries
 from giftgql.webhooks import delivery, following
 from giftgql.webhooks import service as webhooks
 
-SWEEP = "sweep"
+SWEEP, SEAL = "sweep", "audit.seal"
 
 LOOK_AGAIN = 0.2
 """Seconds until a job that failed, or is somebody else's, is looked at again."""
@@ -51,6 +52,14 @@ async def sweep(store: Store, lease: Lease | None = None) -> bool:
     return False
 
 
+async def seal(store: Store, lease: Lease) -> bool:
+    """Seal the events of the audit trail that are settled."""
+    up_to = await seals.settled(store)
+    while up_to and await _batch(store, lease, lambda tx: seals.seal_next(tx, up_to)):
+        pass
+    return False
+
+
 async def reseal(store: Store, lease: Lease) -> bool:
     """Seal the next codes, then the next secrets, with the primary key."""
     is_sealed = await _batch(store, lease, cards.reseal) or await _batch(
@@ -68,6 +77,7 @@ async def _batch(store: Store, lease: Lease | None, batch: Batch) -> int:
 
 WORKS: Works = {
     SWEEP: Work(sweep, again_in=lambda store: store.settings.sweep_seconds),
+    SEAL: Work(seal, again_in=lambda store: store.settings.sweep_seconds),
     RESEAL: Work(reseal),
     campaigns.JOB: Work(generation.make_cards, give_up=campaigns.fail),
     imports.JOB: Work(imports.import_rows, give_up=imports.fail),
@@ -89,7 +99,7 @@ WORKS: Works = {
 }
 
 LANES = (
-    *((SWEEP,), (campaigns.JOB, imports.JOB, RESEAL), (generation.PINS,)),
+    *((SWEEP, SEAL), (campaigns.JOB, imports.JOB, RESEAL), (generation.PINS,)),
     (webhooks.FAN_OUT,),
     *((mail.JOB,), (webhooks.DELIVERY,)) * 4,
 )
@@ -109,7 +119,8 @@ async def _see_to_the_sweep(store: Store) -> None:
     while True:
         try:
             async with store.write() as tx:
-                await jobs.add(tx, SWEEP)
+                for kind in (SWEEP, SEAL):
+                    await jobs.add(tx, kind)
         except Unavailable:
             await asyncio.sleep(1)
         else:

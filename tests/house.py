@@ -23,6 +23,7 @@ NOUNS = {
     ("openid", "tokens"): 1,
     ("openid", "calls"): 1,
     ("openid", "provider"): 2,
+    ("audit", "seals"): 21,
     ("ledger", "orders"): 1,
     ("ledger", "books"): 2,
     ("ledger", "reasons"): 3,
@@ -110,6 +111,7 @@ OF_EARLIER_FEATURES = {
     "views": {*TYPES, "service"},
     "shown": {*TYPES, "service", "api", "cards.shown"},
     "runner": {"service"},
+    "seals": set(),
     "pool_rows": {"products.expiration"},
     "card_batch": {*TYPES, "service", "cards.bulk"},
     "pool_batch": {*TYPES, "service"},
@@ -159,7 +161,7 @@ TEXTS |= {"imports.cells", "imports.card_rows", "imports.pool_rows"}
 
 ABOVE = {
     *("store", "startup", "doctor", "server", "schema", "work", "app"),
-    *("cli", "cli_reports", "cli_bulk", "cli_staff", "web", "backoffice"),
+    *("cli", "cli_audit", "cli_reports", "cli_bulk", "cli_staff", "web", "backoffice"),
 }
 """They put features together. Of these a feature knows only the store."""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from giftgql.audit.models import AuditEvent
+from giftgql.audit.models import AuditEvent, Event
 from giftgql.ledger import service as ledger
 from giftgql.permissions import Permission
 from giftgql.settings import Settings
