@@ -23,6 +23,7 @@ NOUNS = {
     ("openid", "tokens"): 1,
     ("openid", "calls"): 1,
     ("openid", "provider"): 2,
+    ("audit", "criteria"): 1,
     ("audit", "seals"): 21,
     ("ledger", "orders"): 1,
     ("ledger", "books"): 2,
@@ -94,7 +95,7 @@ NOUNS = {
 """Modules beside the four, with their layer."""
 
 TYPES = {
-    *("models", "ledger.orders", "ledger.books", "products.expiration"),
+    *("models", "ledger.orders", "ledger.books", "products.expiration", "audit.criteria"),
     *("cards.criteria", "cards.views", "cards.presented", "cards.mentions", "movements.criteria"),
     *("outbox.mails", "outbox.webhooks"),
 }

@@ -5,9 +5,12 @@ import orjson
 from sqlalchemy import func
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
+from giftgql.audit.criteria import Criteria
 from giftgql.audit.models import AuditEvent, AuditSeal, Event
 from giftgql.columns import first_unfinished, this_transaction
+from giftgql.paging import Cut
 
 _TABLE = SQLModel.metadata.tables["audit_event"]
 
@@ -35,6 +38,22 @@ class AuditRepository:
         """All that was done to a subject, the first event first."""
         query = select(AuditEvent).where(AuditEvent.subject == subject)
         return (await self.session.exec(query.order_by(col(AuditEvent.id)))).all()
+
+    async def page(self, cut: Cut, criteria: Criteria) -> Sequence[AuditEvent]:
+        """One row more than the page shows."""
+        query = _fitting(criteria).order_by(col(AuditEvent.id))
+        return (await self.session.exec(query.offset(cut.skip).limit(cut.first + 1))).all()
+
+    async def latest(
+        self, criteria: Criteria, *, before: int | None, many: int
+    ) -> Sequence[AuditEvent]:
+        """The newest first, from those before one."""
+        query = _fitting(criteria)
+        if before is not None:
+            query = query.where(col(AuditEvent.id) < before)
+        return (
+            await self.session.exec(query.order_by(col(AuditEvent.id).desc()).limit(many))
+        ).all()
 
     async def newest_id(self) -> int:
         """The id of the newest event; 0 where there is none."""
@@ -78,3 +97,20 @@ class AuditRepository:
     async def seals_after(self, number: int, *, at_most: int) -> Sequence[AuditSeal]:
         query = select(AuditSeal).where(col(AuditSeal.number) > number)
         return (await self.session.exec(query.order_by(col(AuditSeal.number)).limit(at_most))).all()
+
+
+_IS = ("caller", "event", "subject", "source_id")
+
+
+def _fitting(criteria: Criteria) -> SelectOfScalar[AuditEvent]:
+    query = select(AuditEvent)
+    for name in _IS:
+        if (value := getattr(criteria, name)) is not None:
+            query = query.where(getattr(AuditEvent, name) == value)
+    if criteria.begins is not None:
+        query = query.where(col(AuditEvent.created_at) >= criteria.begins)
+    if criteria.ends is not None:
+        query = query.where(col(AuditEvent.created_at) < criteria.ends)
+    if criteria.after_id is not None:
+        query = query.where(col(AuditEvent.id) > criteria.after_id)
+    return query

@@ -2,7 +2,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+from giftgql.audit.criteria import Criteria
 from giftgql.audit.models import AuditEvent, Event
+from giftgql.paging import Page, cut
 from giftgql.store import Reading, Transaction
 
 
@@ -30,3 +32,20 @@ async def since(
 ) -> Sequence[AuditEvent]:
     """What of this was done to subjects from a moment on, the first event first."""
     return await reading.audit.since(subjects, events, at)
+
+
+async def page(
+    reading: Reading, criteria: Criteria, *, first: int, skip: int = 0
+) -> Page[AuditEvent]:
+    """Events by id."""
+    found = await reading.audit.page(cut(first, skip), criteria)
+    return Page(found[:first], len(found) > first)
+
+
+async def latest(
+    reading: Reading, criteria: Criteria, *, first: int, before: int | None = None
+) -> Page[AuditEvent]:
+    """Events, the newest first, from those before one."""
+    cut(first, 0)
+    found = await reading.audit.latest(criteria, before=before, many=first + 1)
+    return Page(found[:first], len(found) > first)
