@@ -19,7 +19,8 @@ Value = TypeVar("Value")
 @dataclass(eq=False)
 class Context:
     """One request's. `replayed` becomes true when an idempotency key gave an earlier answer;
-    `fields` are the root fields of its document, once that is known to be valid."""
+    `fields` are the root fields of its document, once that is known to be valid; `revealed` are
+    the cards whose codes it shows in clear, as the audit trail has it."""
 
     caller: Caller
     store: Store
@@ -27,6 +28,7 @@ class Context:
     operation_name: str | None = None
     replayed: bool = False
     fields: Sequence[str] = ()
+    revealed: set[int] = field(default_factory=set, repr=False)
     _rows_asked: int = 0
     _loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict, repr=False)
 

@@ -2,14 +2,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import orjson
-from sqlalchemy import func
+from sqlalchemy import func, text
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from giftgql.audit.criteria import Criteria
 from giftgql.audit.models import AuditEvent, AuditSeal, Event
-from giftgql.columns import first_unfinished, this_transaction
+from giftgql.columns import UtcDateTime, first_unfinished, this_transaction
 from giftgql.paging import Cut
 
 _TABLE = SQLModel.metadata.tables["audit_event"]
@@ -38,6 +38,16 @@ class AuditRepository:
         """All that was done to a subject, the first event first."""
         query = select(AuditEvent).where(AuditEvent.subject == subject)
         return (await self.session.exec(query.order_by(col(AuditEvent.id)))).all()
+
+    async def revealed(self, caller: str, at: datetime) -> dict[str, datetime]:
+        """The subjects of which a caller saw codes from a moment on, and when last."""
+        last = func.max(AuditEvent.created_at, type_=UtcDateTime())
+        query = select(AuditEvent.subject, last).where(
+            AuditEvent.caller == caller,
+            text("event = 'CODE_REVEALED'"),  # as the index has it, which no parameter would match
+            col(AuditEvent.created_at) >= at,
+        )
+        return dict((await self.session.exec(query.group_by(col(AuditEvent.subject)))).all())
 
     async def page(self, cut: Cut, criteria: Criteria) -> Sequence[AuditEvent]:
         """One row more than the page shows."""

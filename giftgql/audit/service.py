@@ -34,6 +34,11 @@ async def since(
     return await reading.audit.since(subjects, events, at)
 
 
+async def revealed(tx: Transaction, at: datetime) -> dict[str, datetime]:
+    """The subjects of which the caller saw codes in clear from a moment on, and when last."""
+    return await tx.audit.revealed(tx.caller.name, at)
+
+
 async def page(
     reading: Reading, criteria: Criteria, *, first: int, skip: int = 0
 ) -> Page[AuditEvent]:

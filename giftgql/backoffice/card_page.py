@@ -16,6 +16,7 @@ from giftgql.backoffice import (
 )
 from giftgql.backoffice.actions import Action, Reach, Task
 from giftgql.backoffice.pages import Problem, Visit
+from giftgql.cards import reveals
 from giftgql.cards import service as cards
 from giftgql.cards.criteria import Criteria
 from giftgql.cards.views import CardView
@@ -112,7 +113,7 @@ async def show(
     """The page, with what was done or refused just now. Refuses `NOT_FOUND` and, as the API does
     for the same look-up, `PERMISSION_DENIED`."""
     async with visit.read() as reading:
-        view = await _view(reading, reach)
+        view = await reveals.shown(visit.context, await _view(reading, reach))
         around = await _around(visit, reading, view, before)
         notice = "" if done is None else await _notice(visit, reading, view, done)
     return visit.page(

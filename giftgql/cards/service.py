@@ -193,7 +193,8 @@ async def find(
     pairs = {account.id: (card, account) for card, account, _ in found}
     live = {code.id: code for _, _, code in found if code is not None}.values()
     by_id = [pairs[card_id] for card_id in sorted(pairs)]
-    return await views(reading, by_id, live=list(live), with_history=with_history)
+    typed = ids([code for code in live if code.fingerprint in prints])
+    return await views(reading, by_id, live=list(live), presented=typed, with_history=with_history)
 
 
 async def page(
