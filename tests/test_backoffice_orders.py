@@ -110,6 +110,9 @@ async def test_orders_are_listed_for_whoever_may_see_them(
     assert ("W-2" in page.text, "W-1" in page.text, "W-0" in page.text) == (True, True, False)
     assert "W-0" in (await manager.open("/office/orders?before=2")).text
     assert "W-0" in (await manager.open(f"/office/orders?refNo=W-0&member={member}")).text
+    page = await manager.open("/office/orders?id=2")
+    assert ("W-1" in page.text, "W-0" in page.text, "W-2" in page.text) == (True, False, False)
+    assert (await manager.open("/office/orders?id=W-0")).status == 422
     assert "No order is like that." in (await manager.open("/office/orders?status=PAID")).text
     assert (await manager.open("/office/orders?status=SOLD")).status == 422
     assert "Ada" in (await manager.open("/office/orders/1")).text

@@ -1,15 +1,15 @@
 """What can be done with a record: declared once, with its form and its permissions."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from giftgql import codes
 from giftgql.backoffice.forms import Field, Form
-from giftgql.backoffice.pages import Visit
+from giftgql.backoffice.pages import Problem, Visit
 from giftgql.cards.views import CardView
 from giftgql.codes import CodeText, CodeType
-from giftgql.errors import InvalidInput
+from giftgql.errors import InvalidInput, NotFound, Refusal
 from giftgql.outbox.models import OutboxMessage
 from giftgql.permissions import Permission
 from giftgql.requests import service as requests
@@ -96,6 +96,28 @@ class Task(Generic[Subject, View]):
         if self.warning and not form.is_checked(CONFIRMED):
             raise InvalidInput(CONFIRMED, "is needed: this cannot be undone")
         return await self.run(visit, subject, form)
+
+
+@dataclass(frozen=True)
+class Done(Generic[Subject, View]):
+    """What was done, and the id of what came of it."""
+
+    task: Task[Subject, View]
+    came_of_it: int | None
+
+
+async def perform(
+    visit: Visit, tasks: Mapping[str, Task[Subject, View]], subject: Subject, form: Form
+) -> Done[Subject, View] | Problem:
+    """Do what the address that a form was sent to names. Refuses `NOT_FOUND` where it names
+    nothing; any other refusal is the problem to show beside the form."""
+    task = tasks.get(visit.request.path_params["action"])
+    if task is None:
+        raise NotFound("action", "action")
+    try:
+        return Done(task, await task(visit, subject, form))
+    except Refusal as refusal:
+        return Problem(refusal, form, of=task.form_of(form))
 
 
 @dataclass(frozen=True)

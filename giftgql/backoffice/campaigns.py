@@ -6,7 +6,7 @@ from datetime import datetime
 from starlette.responses import Response
 
 from giftgql.backoffice import campaign_form, people, stock, terms
-from giftgql.backoffice.actions import Task
+from giftgql.backoffice.actions import Task, perform
 from giftgql.backoffice.forms import NOTHING, Field, Form
 from giftgql.backoffice.listing import ROWS, listing, skipped
 from giftgql.backoffice.pages import Problem, Visit, changes, go_to, shows
@@ -14,7 +14,7 @@ from giftgql.backoffice.progress import Progress, paces_of
 from giftgql.campaigns import service as campaigns
 from giftgql.campaigns.models import Campaign, CampaignStatus
 from giftgql.campaigns.service import MOST_CARDS
-from giftgql.errors import Conflict, InvalidInput, NotFound, Refusal
+from giftgql.errors import Conflict, InvalidInput, Refusal
 from giftgql.jobs.pace import Pace
 from giftgql.jobs.service import Subject
 from giftgql.permissions import Permission
@@ -165,14 +165,10 @@ async def progress(visit: Visit) -> Response:
 async def act(visit: Visit, form: Form) -> Response:
     """`POST /office/campaigns/{id}/{action}`."""
     campaign_id = visit.request.path_params["id"]
-    action = ACTIONS.get(visit.request.path_params["action"])
-    if action is None:
-        raise NotFound("action", "action")
-    try:
-        await action(visit, campaign_id, form)
-    except Refusal as refusal:
-        return await _shown(visit, problem=Problem(refusal, form, of=action.name))
-    return go_to(f"/office/campaigns/{campaign_id}?done={action.name}")
+    done = await perform(visit, ACTIONS, campaign_id, form)
+    if isinstance(done, Problem):
+        return await _shown(visit, problem=done)
+    return go_to(f"/office/campaigns/{campaign_id}?done={done.task.name}")
 
 
 def _form(visit: Visit, form: Form, problem: Problem | None = None) -> Response:

@@ -14,7 +14,7 @@ from giftgql.backoffice import (
     outbox_actions,
     people,
 )
-from giftgql.backoffice.actions import Action, Reach, Task
+from giftgql.backoffice.actions import Action, Done, Reach, Task
 from giftgql.backoffice.pages import Problem, Visit
 from giftgql.cards import reveals
 from giftgql.cards import service as cards
@@ -67,24 +67,20 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True)
-class Done:
-    """What was done from this page just now, and the transaction that came of it."""
+DoneToCard = Done[Reach, CardView]
+"""What was done from this page just now, and the transaction that came of it."""
 
-    action: Task[Reach, CardView]
-    trans_id: int | None = None
 
-    @classmethod
-    def asked(cls, visit: Visit) -> "Done | None":
-        action = ACTIONS.get(visit.asked("done") or "")
-        if action is None:
-            return None
-        return cls(action, record_id(ID(visit.asked("trans") or "")))
+def done_before(visit: Visit) -> DoneToCard | None:
+    """What the address says was done: it is shown without being done again."""
+    action = ACTIONS.get(visit.asked("done") or "")
+    return None if action is None else Done(action, record_id(ID(visit.asked("trans") or "")))
 
-    def address(self, card_id: int) -> str:
-        """Where it is shown without being done again."""
-        about = "" if self.trans_id is None else f"&trans={self.trans_id}"
-        return f"/office/cards/{card_id}?done={self.action.name}{about}"
+
+def address(card_id: int, done: DoneToCard) -> str:
+    """Where what was done is shown without being done again."""
+    about = "" if done.came_of_it is None else f"&trans={done.came_of_it}"
+    return f"/office/cards/{card_id}?done={done.task.name}{about}"
 
 
 @dataclass
@@ -106,7 +102,7 @@ async def show(
     visit: Visit,
     reach: Reach,
     *,
-    done: Done | None = None,
+    done: DoneToCard | None = None,
     problem: Problem | None = None,
     before: int | None = None,
 ) -> Response:
@@ -182,21 +178,21 @@ async def _read_history(
     around.names = await people.named(reading, {each.caller for each in (*rows, *around.holds)})
 
 
-async def _notice(visit: Visit, reading: Reading, view: CardView, done: Done) -> str:
+async def _notice(visit: Visit, reading: Reading, view: CardView, done: DoneToCard) -> str:
     """What was done, with the amount that moved where that is known."""
-    if done.trans_id is None:
-        return done.action.done
+    if done.came_of_it is None:
+        return done.task.done
     try:
-        recorded = await movements.find(reading, done.trans_id)
+        recorded = await movements.find(reading, done.came_of_it)
     except TransactionNotFound:
-        return done.action.done
+        return done.task.done
     trans = movements.shown(recorded, reading.now)
     if trans.card_id != view.account.id:
-        return done.action.done
+        return done.task.done
     say = visit.wording
     amount = say.money(Money(abs(trans.amount), trans.currency))
     left = say.money(Money(view.balance, view.account.currency))
-    return f"{done.action.done}: {amount}. {left} is available now."
+    return f"{done.task.done}: {amount}. {left} is available now."
 
 
 def _offered(visit: Visit, view: CardView, actions: Sequence[Action]) -> list[Action]:

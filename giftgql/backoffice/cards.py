@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from giftgql import codes
 from giftgql.backoffice import belonging, card_page
-from giftgql.backoffice.actions import Reach
-from giftgql.backoffice.card_page import ACTIONS, Done
+from giftgql.backoffice.actions import Reach, perform
+from giftgql.backoffice.card_page import ACTIONS
 from giftgql.backoffice.forms import NOTHING, Form
 from giftgql.backoffice.navigation import FINDS_CARDS
 from giftgql.backoffice.pages import Problem, Visit, changes, go_to, shows
@@ -66,28 +66,23 @@ async def show(visit: Visit) -> Response:
         Reach(visit.request.path_params["id"]),
         record_id(ID(visit.asked("before") or "")),
     )
-    return await card_page.show(visit, reach, done=Done.asked(visit), before=before)
+    return await card_page.show(visit, reach, done=card_page.done_before(visit), before=before)
 
 
 @changes()
 async def act(visit: Visit, form: Form) -> Response:
     """`POST /office/cards/{id}/{action}`: done once, then the card as it is by now."""
-    card_id, name = visit.request.path_params["id"], visit.request.path_params["action"]
-    action = ACTIONS.get(name)
-    if action is None:
-        raise NotFound("action", "action")
+    card_id = visit.request.path_params["id"]
     reach = Reach.of(card_id, form)
-    try:
-        done = Done(action, await action(visit, reach, form))
-    except Refusal as refusal:
-        problem = Problem(refusal, form, of=action.form_of(form))
-        return await card_page.show(visit, reach, problem=problem)
+    done = await perform(visit, ACTIONS, reach, form)
+    if isinstance(done, Problem):
+        return await card_page.show(visit, reach, problem=done)
     if visit.may(Permission.LIST_GIFT_CARDS):
-        return go_to(done.address(card_id))
+        return go_to(card_page.address(card_id, done))
     try:
         return await card_page.show(visit, reach, done=done)
     except NotFound:  # by a code that has been ended just now
-        return visit.page("done.html", notice=action.done)
+        return visit.page("done.html", notice=done.task.done)
 
 
 @changes(*FINDS_CARDS)

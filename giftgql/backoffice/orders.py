@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from giftgql.backoffice import order_actions, people
+from giftgql.backoffice.actions import perform
 from giftgql.backoffice.forms import NOTHING, Form
 from giftgql.backoffice.navigation import SEES_ORDERS
 from giftgql.backoffice.order_actions import ACTIONS
@@ -28,7 +29,7 @@ ROWS = 50
 PIECES = 100
 """Bought cards that are shown of an order."""
 
-_FILTERS = ("status", "member", "refNo")
+_FILTERS = ("id", "status", "member", "refNo")
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,11 @@ async def show(visit: Visit) -> Response:
 @changes(*SEES_ORDERS, Permission.REFUND_ORDER)
 async def act(visit: Visit, form: Form) -> Response:
     """`POST /office/orders/{id}/{action}`: done once, then the order as it is by now."""
-    order_id, name = visit.request.path_params["id"], visit.request.path_params["action"]
-    action = ACTIONS.get(name)
-    if action is None:
-        raise NotFound("action", "action")
-    try:
-        await action(visit, order_id, form)
-    except Refusal as refusal:
-        return await _show(visit, order_id, problem=Problem(refusal, form, action.form_of(form)))
-    return go_to(f"/office/orders/{order_id}?done={action.name}")
+    order_id = visit.request.path_params["id"]
+    done = await perform(visit, ACTIONS, order_id, form)
+    if isinstance(done, Problem):
+        return await _show(visit, order_id, problem=done)
+    return go_to(f"/office/orders/{order_id}?done={done.task.name}")
 
 
 async def _show(
@@ -182,10 +179,14 @@ def _form_ids(view: OrderView) -> set[str]:
 
 def _criteria(visit: Visit) -> Criteria:
     """What the address narrows the list to. Refuses `INVALID_INPUT`."""
-    status, member, ref_no = (visit.asked(each) for each in _FILTERS)
+    number, status, member, ref_no = (visit.asked(each) for each in _FILTERS)
+    order_id = None if number is None else record_id(ID(number))
+    if number is not None and order_id is None:
+        raise InvalidInput("id", "is no number of an order")
     if status is not None and status not in OrderStatus.__members__:
         raise InvalidInput("status", "is none that an order can have")
     return Criteria(
+        order_id=order_id,
         status=None if status is None else OrderStatus[status],
         member_id=None if member is None else read_member_id(ID(member), "member"),
         ref_no=None if ref_no is None else text(ref_no, "refNo", 64),

@@ -5,10 +5,11 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from giftgql.backoffice.actions import perform
 from giftgql.backoffice.forms import NOTHING, Form
 from giftgql.backoffice.outbox_actions import ACTIONS, offered
 from giftgql.backoffice.pages import Problem, Visit, changes, go_to, shows
-from giftgql.errors import InvalidInput, NotFound, Refusal
+from giftgql.errors import InvalidInput, Refusal
 from giftgql.outbox import service as outbox
 from giftgql.outbox.criteria import Criteria
 from giftgql.outbox.models import OutboxChannel, OutboxState
@@ -31,16 +32,11 @@ async def show_all(visit: Visit) -> Response:
 @changes(Permission.MANAGE_OUTBOX)
 async def act(visit: Visit, form: Form) -> Response:
     """`POST /office/outbox/{action}`: done once, then the list that the form was on."""
-    action = ACTIONS.get(visit.request.path_params["action"])
-    if action is None:
-        raise NotFound("action", "action")
     asked = {name: form.text(name) or "" for name in _FILTERS}
-    try:
-        await action(visit, None, form)
-    except Refusal as refusal:
-        problem = Problem(refusal, form, action.form_of(form))
-        return await _show(visit, asked, problem=problem)
-    return go_to("/office/outbox?" + urlencode({**_given(asked), "done": action.name}))
+    done = await perform(visit, ACTIONS, None, form)
+    if isinstance(done, Problem):
+        return await _show(visit, asked, problem=done)
+    return go_to("/office/outbox?" + urlencode({**_given(asked), "done": done.task.name}))
 
 
 async def _show(

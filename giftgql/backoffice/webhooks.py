@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from starlette.responses import Response
 
 from giftgql.backoffice import outbox_actions
-from giftgql.backoffice.actions import Task, once_by_form
+from giftgql.backoffice.actions import Task, once_by_form, perform
 from giftgql.backoffice.forms import Form
 from giftgql.backoffice.pages import Problem, Visit, changes, go_to, shows
-from giftgql.errors import NotFound, Refusal
+from giftgql.errors import NotFound
 from giftgql.outbox import criteria as messages
 from giftgql.outbox import service as outbox
 from giftgql.outbox.models import OutboxMessage
@@ -99,14 +99,10 @@ async def show(visit: Visit) -> Response:
 async def act(visit: Visit, form: Form) -> Response:
     """`POST /office/webhooks/{id}/{action}`: done once, then the endpoint as it is by now."""
     endpoint_id = visit.request.path_params["id"]
-    action = ACTIONS.get(visit.request.path_params["action"])
-    if action is None:
-        raise NotFound("action", "action")
-    try:
-        await action(visit, endpoint_id, form)
-    except Refusal as refusal:
-        return await _show(visit, endpoint_id, problem=Problem(refusal, form, action.name))
-    return go_to(f"/office/webhooks/{endpoint_id}?done={action.name}")
+    done = await perform(visit, ACTIONS, endpoint_id, form)
+    if isinstance(done, Problem):
+        return await _show(visit, endpoint_id, problem=done)
+    return go_to(f"/office/webhooks/{endpoint_id}?done={done.task.name}")
 
 
 async def _show(
