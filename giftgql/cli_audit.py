@@ -30,7 +30,9 @@ def verify(
     from giftgql.audit import seals
 
     async def work(store: "Store") -> "Verdict":
-        return await seals.verify(store, seals.anchors(anchor or ()))
+        kept = seals.anchors(anchor or ())
+        async with store.snapshot() as reading:
+            return await seals.verify(reading, kept)
 
     found = with_store(work)
     last = None if found.last is None else seals.shown(found.last)

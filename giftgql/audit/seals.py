@@ -95,19 +95,18 @@ def anchors(texts: Iterable[str]) -> dict[int, str]:
     return found
 
 
-async def verify(store: Store, kept: Mapping[int, str]) -> Verdict:
+async def verify(reading: Reading, kept: Mapping[int, str]) -> Verdict:
     """Read the whole trail against its seals, and those against seals kept elsewhere."""
     verdict = Verdict()
-    async with store.snapshot() as reading:
-        async for seal, events in _sealed(reading, verdict):
-            verdict.seals += 1
-            verdict.events += events
-            verdict.last = seal
-            if kept.get(seal.number, seal.digest.hex()) != seal.digest.hex():
-                verdict.wrong.append(f"Seal {seal.number} is not the one that was kept.")
-        after = verdict.last.last_id if verdict.last else 0
-        verdict.unsealed = await reading.audit.count_after(after)
-        verdict.events += verdict.unsealed
+    async for seal, events in _sealed(reading, verdict):
+        verdict.seals += 1
+        verdict.events += events
+        verdict.last = seal
+        if kept.get(seal.number, seal.digest.hex()) != seal.digest.hex():
+            verdict.wrong.append(f"Seal {seal.number} is not the one that was kept.")
+    after = verdict.last.last_id if verdict.last else 0
+    verdict.unsealed = await reading.audit.count_after(after)
+    verdict.events += verdict.unsealed
     last = verdict.last.number if verdict.last else 0
     for number in sorted(each for each in kept if each > last):
         verdict.wrong.append(f"Seal {number}, which was kept, is not there: the trail was cut.")
