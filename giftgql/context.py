@@ -22,8 +22,9 @@ Value = TypeVar("Value")
 class Context:
     """One request's. `replayed` becomes true when an idempotency key gave an earlier answer;
     `fields` are the root fields of its document, and `kind` is `query` or `mutation`, once that is
-    known to be valid. When it `ends_at` a time of the event loop, and is not done, nothing more is
-    begun: `UNAVAILABLE`."""
+    known to be valid; `revealed` are the cards whose codes it shows in clear, as the audit trail has
+    it. When it `ends_at` a time of the event loop, and is not done, nothing more is begun:
+    `UNAVAILABLE`."""
 
     caller: Caller
     store: Store
@@ -33,6 +34,7 @@ class Context:
     fields: Sequence[str] = ()
     kind: str = "graphql"
     ends_at: float = math.inf
+    revealed: set[int] = field(default_factory=set, repr=False)
     _rows_asked: int = 0
     _loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict, repr=False)
 

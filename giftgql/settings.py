@@ -203,6 +203,14 @@ class Settings(BaseSettings):
         description="Answer queries by GET as well; codes then stand in addresses, which get "
         "logged.",
     )
+    reveals_per_hour: int = Field(
+        20, ge=0, description="Of so many cards a person may see codes in clear within an hour."
+    )
+    reveals_per_day: int = Field(100, ge=0, description="The same within a day.")
+    client_reveals_per_hour: int = Field(
+        1_000, ge=0, description="Of so many cards a client may see codes in clear within an hour."
+    )
+    client_reveals_per_day: int = Field(5_000, ge=0, description="The same within a day.")
     webhooks_allow_private: bool = Field(
         False, description="Let webhooks go to private and loopback addresses, over http as well."
     )

@@ -68,15 +68,15 @@ _CHECKS = text(
 
 
 @asynccontextmanager
-async def damaged(store: Store, how: str) -> AsyncIterator[Transaction]:
-    """The disarmed books as they are with a damage, in a transaction that comes to nothing."""
+async def damaged(store: Store, *how: str) -> AsyncIterator[Transaction]:
+    """The disarmed tables as they are with a damage, in a transaction that comes to nothing."""
 
     class Undone(Exception):
         pass
 
     with suppress(Undone):
         async with store.write() as tx:
-            await write_anything(tx, how)
+            await write_anything(tx, *how)
             yield tx
             raise Undone
 

@@ -1,7 +1,7 @@
 """The plan of the house, in tables: features, layers, and who may know whom and what."""
 
 FEATURES = (
-    *("openid", "installation", "requests", "clients", "members", "audit", "tries"),
+    *("openid", "installation", "audit", "requests", "clients", "members", "tries"),
     *("staff", "jobs"),
     *("ledger", "products", "pools", "campaigns", "cards", "outbox", "succession", "standing"),
     *(
@@ -23,6 +23,8 @@ NOUNS = {
     ("openid", "tokens"): 1,
     ("openid", "calls"): 1,
     ("openid", "provider"): 2,
+    ("audit", "criteria"): 1,
+    ("audit", "seals"): 21,
     ("ledger", "orders"): 1,
     ("ledger", "books"): 2,
     ("ledger", "reasons"): 3,
@@ -60,6 +62,7 @@ NOUNS = {
     ("cards", "mentions"): 12,
     ("cards", "presented"): 12,
     ("cards", "views"): 11,
+    ("cards", "reveals"): 12,
     ("cards", "inputs"): LAYERS["inputs"],
     ("cards", "shown"): 35,
     ("movements", "inputs"): LAYERS["inputs"],
@@ -97,7 +100,7 @@ NOUNS = {
 """Modules beside the four, with their layer."""
 
 TYPES = {
-    *("models", "ledger.orders", "ledger.books", "products.expiration"),
+    *("models", "ledger.orders", "ledger.books", "products.expiration", "audit.criteria"),
     *("cards.criteria", "cards.views", "cards.presented", "cards.mentions", "movements.criteria"),
     *("outbox.mails", "outbox.webhooks"),
 }
@@ -114,6 +117,8 @@ OF_EARLIER_FEATURES = {
     "views": {*TYPES, "service"},
     "shown": {*TYPES, "service", "api", "cards.shown"},
     "runner": {"service"},
+    "reveals": {"models", "service"},
+    "seals": set(),
     "pool_rows": {"products.expiration"},
     "card_batch": {*TYPES, "service", "cards.bulk"},
     "pool_batch": {*TYPES, "service"},
@@ -167,7 +172,7 @@ TEXTS |= {"imports.cells", "imports.card_rows", "imports.pool_rows"}
 
 ABOVE = {
     *("store", "startup", "doctor", "examination", "server", "schema", "work", "app"),
-    *("cli", "cli_reports", "cli_bulk", "cli_staff", "web", "backoffice"),
+    *("cli", "cli_audit", "cli_reports", "cli_bulk", "cli_staff", "web", "backoffice"),
     *("condition", "exposition", "backups", "cli_operations"),
 }
 """They put features together. Of these a feature knows only the store."""

@@ -81,6 +81,7 @@ def _routes(settings: Settings) -> list[Route]:
         Route("/imports/{id}/failures.csv", files.failures, methods=["GET"]),
         Route("/exports/campaigns/{id}.csv", files.export_campaign, methods=["GET"]),
         Route("/exports/cards.csv", files.export_cards, methods=["GET"]),
+        Route("/exports/audit.csv", files.export_audit, methods=["GET"]),
         Route("/exports/transactions.csv", files.export_transactions, methods=["GET"]),
         Route("/oauth/token", oauth.token, methods=["POST"]),
         Route("/sign-in", signing_in.show, methods=["GET"]),
