@@ -22,8 +22,8 @@ Value = TypeVar("Value")
 class Context:
     """One request's. `replayed` becomes true when an idempotency key gave an earlier answer;
     `fields` are the root fields of its document, and `kind` is `query` or `mutation`, once that is
-    known to be valid; `revealed` are the cards whose codes it shows in clear, as the audit trail has
-    it. When it `ends_at` a time of the event loop, and is not done, nothing more is begun:
+    known to be valid; `revealed` are the cards whose codes it shows in clear, as the audit trail
+    says. When it `ends_at` a time of the event loop, and is not done, nothing more is begun:
     `UNAVAILABLE`."""
 
     caller: Caller

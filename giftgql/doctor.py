@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from giftgql import examination, trusted
+from giftgql.choices import LogLevel
 from giftgql.findings import Finding, ok, warning, wrong
 from giftgql.jobs.service import NotDone
 from giftgql.mail import transports
 from giftgql.openid.calls import Unreachable
 from giftgql.openid.provider import Provider
-from giftgql.settings import LogLevel, Settings, SettingsError, read_settings
+from giftgql.settings import Settings, SettingsError, read_settings
 
 LITTLE, TOO_LITTLE = 2**30, 100 * 2**20
 """Bytes free on the disk below which that is told, and is wrong."""

@@ -12,10 +12,10 @@ from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse, specified_
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
 
+from giftgql.choices import DocumentLimits
 from giftgql.context import Context
 from giftgql.guard import INTROSPECTION, Measured, measured, operations
 from giftgql.permissions import Permission
-from giftgql.settings import DocumentLimits
 
 REMEMBERED, LONGEST_REMEMBERED = 200, 4_000
 

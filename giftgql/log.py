@@ -17,7 +17,8 @@ import orjson
 import structlog
 from structlog.typing import Processor
 
-from giftgql.settings import LogFormat, LogTo, Settings
+from giftgql.choices import LogFormat, LogTo
+from giftgql.settings import Settings
 
 _SURROUNDINGS = frozenset({"event", "level", "logger", "timestamp"})
 FILE_BYTES, FILES_KEPT = 10_000_000, 5

@@ -14,9 +14,10 @@ from uvicorn.supervisors import Multiprocess
 
 from giftgql import __version__, exposition, log, trusted, work
 from giftgql.app import create_app
+from giftgql.choices import LogTo
 from giftgql.clients import service as clients
 from giftgql.permissions import Channel, Permission
-from giftgql.settings import LogTo, Settings
+from giftgql.settings import Settings
 from giftgql.startup import alone, open_store
 from giftgql.store import Store
 

@@ -1,44 +1,17 @@
 """Settings: read once, from the environment and `.env`, frozen. Each has a default that works."""
 
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from giftgql import addresses, timeouts
-from giftgql.errors import Described
+from giftgql.choices import DocumentLimits, LogFormat, LogLevel, LogTo, RedemptionStrategy
 from giftgql.money import CEILING_MINOR, is_currency
 from giftgql.permissions import roles_by_group
-
-
-class LogLevel(StrEnum):
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
-
-
-class LogTo(StrEnum):
-    FILE = "file"
-    STDERR = "stderr"
-
-
-class LogFormat(StrEnum):
-    CONSOLE = "console"
-    JSON = "json"
-
-
-class RedemptionStrategy(Described):
-    BALANCE = "BALANCE", "What a use leaves stays on the card; its code goes on."
-    REPLACEMENT = (
-        "REPLACEMENT",
-        "What a use leaves goes to a new card with a new code, which is mailed to the owner.",
-    )
-
 
 NOBODY = "Gift cards <gift-cards@localhost>"
 """Who mails come from that nobody will answer, as long as they only go to a folder."""
@@ -46,17 +19,6 @@ NOBODY = "Gift cards <gift-cards@localhost>"
 SHORTEST_TOKEN = 16
 
 Seconds = Annotated[int, Field(ge=1, le=86_400, validate_default=True)]
-
-
-class DocumentLimits(NamedTuple):
-    """The limits on a GraphQL document, apart: what is remembered of one goes by them."""
-
-    tokens: int
-    depth: int
-    fields: int
-    aliases: int
-    root_fields: int
-    code_lookups: int
 
 
 class Settings(BaseSettings):

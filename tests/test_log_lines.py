@@ -13,7 +13,8 @@ import structlog
 from sqlalchemy import text
 
 from giftgql import log
-from giftgql.settings import LogFormat, LogTo, Settings
+from giftgql.choices import LogFormat, LogTo
+from giftgql.settings import Settings
 from giftgql.startup import open_store
 from giftgql.statements import about
 from giftgql.store import Store
