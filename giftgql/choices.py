@@ -1,4 +1,4 @@
-"""What settings choose among, and the limits of a document that they set."""
+"""What settings choose between, and limits that are taken together."""
 
 from enum import StrEnum
 from typing import NamedTuple

@@ -10,6 +10,7 @@ from strawberry.tools import merge_types
 from strawberry.types import ExecutionContext
 from strawberry.types.base import get_object_definition
 
+from giftgql.audit.api import AuditQuery
 from giftgql.campaigns.api import CampaignMutation, CampaignQuery
 from giftgql.cards.api import CardMutation, CardQuery
 from giftgql.documents import Documents, ReadDocument
@@ -37,6 +38,7 @@ Query = merge_types(
     (
         *(CardQuery, MovementQuery, ProductQuery, PoolQuery, ImportQuery, CampaignQuery),
         *(OrderQuery, ReportQuery, MemberQuery, OutboxQuery, WebhookQuery, StaffQuery),
+        AuditQuery,
     ),
 )
 Mutation = merge_types(

@@ -51,7 +51,7 @@ class FileLock:
 def _open_sqlite(file: Path, pragmas: tuple[str, ...]) -> sqlite3.Connection:
     uri = f"file:{quote(str(file.absolute()))}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    for pragma in ("busy_timeout=5000", "trusted_schema=OFF", "cell_size_check=ON", *pragmas):
+    for pragma in ("trusted_schema=OFF", "cell_size_check=ON", *pragmas):
         connection.execute(f"PRAGMA {pragma}")
     return connection
 

@@ -15,11 +15,13 @@ from sqlalchemy import Connection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql import migrations
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.database import Database
 from giftgql.installation import service as installation
 from giftgql.jobs import service as jobs
 from giftgql.ledger.coalesce import Coalescer
-from giftgql.permissions import THE_SERVER
+from giftgql.permissions import THE_OPERATOR, THE_SERVER, Caller
 from giftgql.settings import Settings
 from giftgql.statements import Slow
 from giftgql.store import Store, Transaction
@@ -75,10 +77,10 @@ async def open_store(settings: Settings, *, serving: bool = False) -> Store:
 
 
 @asynccontextmanager
-async def alone(store: Store) -> AsyncIterator[Transaction]:
+async def alone(store: Store, caller: Caller = THE_SERVER) -> AsyncIterator[Transaction]:
     """A transaction for what must not be done twice: one at a time, over all processes."""
     async with store.database.migrating() as session:
-        yield _transaction(store, session)
+        yield _transaction(store, session, caller)
 
 
 async def rotate_keys(store: Store) -> None:
@@ -88,7 +90,7 @@ async def rotate_keys(store: Store) -> None:
     where this machine's key file is behind the database.
     """
     path = store.settings.keyring_file
-    async with alone(store) as tx:
+    async with alone(store, THE_OPERATOR) as tx:
         ring = Keyring.read(path)
         await installation.adopt(tx, Vault(ring))
         ring.rotated().write(path, replacing=True)
@@ -96,6 +98,7 @@ async def rotate_keys(store: Store) -> None:
         await installation.adopt(tx, store.vault)
         await tx.read_clock()
         await jobs.add(tx, RESEAL)
+        await audit.record(tx, Event.KEY_ROTATED, "keys", key=store.vault.ring.primary)
 
 
 async def form_of(session: AsyncSession) -> Form:
@@ -160,8 +163,8 @@ def without_keys() -> Vault:
     return Vault(Keyring(0, 0, {}))
 
 
-def _transaction(store: Store, session: AsyncSession) -> Transaction:
-    return Transaction(store, THE_SERVER, datetime.now(UTC), session)
+def _transaction(store: Store, session: AsyncSession, caller: Caller = THE_SERVER) -> Transaction:
+    return Transaction(store, caller, datetime.now(UTC), session)
 
 
 async def _adopt_keys(database: Database, session: AsyncSession, settings: Settings) -> Vault:

@@ -17,7 +17,7 @@ from giftgql.audit.repository import AuditRepository
 from giftgql.campaigns.repository import CampaignRepository
 from giftgql.cards.repository import CardRepository
 from giftgql.clients.repository import ClientRepository
-from giftgql.database import Database, translated
+from giftgql.database import Database
 from giftgql.durations import day_after
 from giftgql.imports.repository import ImportRepository
 from giftgql.installation.repository import InstallationRepository
@@ -27,6 +27,7 @@ from giftgql.ledger.repository import LedgerRepository
 from giftgql.members.repository import MemberRepository
 from giftgql.movements.repository import MovementRepository
 from giftgql.orders.repository import OrderRepository
+from giftgql.outages import translated
 from giftgql.outbox.repository import OutboxRepository
 from giftgql.permissions import THE_SERVER, Caller
 from giftgql.pools.repository import PoolRepository
@@ -38,6 +39,7 @@ from giftgql.settings import Settings
 from giftgql.staff.repository import StaffRepository
 from giftgql.succession.repository import SuccessionRepository
 from giftgql.together import Together
+from giftgql.tries.gates import Gates
 from giftgql.tries.repository import TriesRepository
 from giftgql.turns import Turns
 from giftgql.vault import Vault
@@ -233,6 +235,7 @@ class Store:
         self.clock: Callable[[], datetime] | None = None
         self.poster: Poster | None = None
         self.turns = Turns()
+        self.gates = Gates(settings.max_failures)
         self._together: dict[Any, Together[Any, Any]] = {}
 
     @property

@@ -286,6 +286,12 @@ class Vault:
         """What tells two requests with one idempotency key apart, without giving away either."""
         return self._hmac(self.ring.index, "request", canonical)
 
+    # The audit trail
+
+    def audit_digest(self, kid: int, content: bytes) -> bytes:
+        """What a seal on events is: who has the database without the keys can make none."""
+        return self._hmac(kid, "audit", content)
+
     # The ring
 
     def canary(self, kid: int) -> bytes:

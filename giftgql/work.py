@@ -7,6 +7,7 @@ ends and an expired card is refused when their time is up.
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from giftgql.audit import seals
 from giftgql.campaigns import service as campaigns
 from giftgql.cards import service as cards
 from giftgql.errors import Unavailable
@@ -29,7 +30,7 @@ from giftgql.tries import service as tries
 from giftgql.webhooks import delivery, following
 from giftgql.webhooks import service as webhooks
 
-SWEEP = "sweep"
+SWEEP, SEAL = "sweep", "audit.seal"
 
 LOOK_AGAIN = 0.2
 """Seconds until a job that failed, or is somebody else's, is looked at again."""
@@ -49,6 +50,14 @@ async def sweep(store: Store, lease: Lease | None = None) -> bool:
     for batch in (orders.end_overdue, ledger.sweep, *forget):
         while await _batch(store, lease, batch):
             pass
+    return False
+
+
+async def seal(store: Store, lease: Lease) -> bool:
+    """Seal the events of the audit trail that are settled."""
+    up_to = await seals.settled(store)
+    while up_to and await _batch(store, lease, lambda tx: seals.seal_next(tx, up_to)):
+        pass
     return False
 
 
@@ -77,6 +86,7 @@ async def _batch(store: Store, lease: Lease | None, batch: Batch) -> int:
 
 WORKS: Works = {
     SWEEP: Work(sweep, again_in=lambda store: store.settings.sweep_seconds),
+    SEAL: Work(seal, again_in=lambda store: store.settings.sweep_seconds),
     RESEAL: Work(reseal, patience=jobs.A_DAY),
     campaigns.JOB: Work(generation.make_cards, give_up=campaigns.fail),
     imports.JOB: Work(imports.import_rows, give_up=imports.fail),
@@ -98,7 +108,7 @@ WORKS: Works = {
 }
 
 LANES = (
-    *((SWEEP,), (campaigns.JOB, imports.JOB, RESEAL), (generation.PINS,)),
+    *((SWEEP, SEAL), (campaigns.JOB, imports.JOB, RESEAL), (generation.PINS,)),
     (webhooks.FAN_OUT,),
     *((mail.JOB,), (webhooks.DELIVERY,)) * 4,
 )
@@ -118,7 +128,8 @@ async def _see_to_the_sweep(store: Store) -> None:
     while True:
         try:
             async with store.write() as tx:
-                await jobs.add(tx, SWEEP)
+                for kind in (SWEEP, SEAL):
+                    await jobs.add(tx, kind)
         except Unavailable:
             await asyncio.sleep(1)
         else:

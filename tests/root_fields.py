@@ -19,6 +19,7 @@ ROOT_FIELDS = {
     "outbox": "{ outbox { until } }",
     "order": "{ order { until } }",
     "viewer": "{ viewer { id } }",
+    "auditEvent": "{ auditEvent { until } }",
     **{
         name: f"mutation {{ {name}({given}) {{ {answered} }} }}"
         for name, given, answered in (

@@ -45,7 +45,7 @@ QUERIES = {
     *("giftcard", "giftcardBalance", "giftcardTrans", "member", "me"),
     *("giftcardProduct", "giftcardPool", "giftcardCampaign", "giftcardImport"),
     *("giftcardLiability", "giftcardTransSummary", "ledgerCheck", "ledgerTrialBalance"),
-    *("outbox", "webhook", "order", "viewer"),
+    *("outbox", "webhook", "order", "viewer", "auditEvent"),
 }
 NOUNS = {
     "giftcard": ("giftcard", "GiftCard"),

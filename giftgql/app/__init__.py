@@ -21,7 +21,7 @@ from starlette.routing import Route
 from giftgql import exposition, log, schema, trusted, work
 from giftgql.app import explorer, files, health, metrics, oauth, openid, signing_in
 from giftgql.app.callers import Callers
-from giftgql.app.edge import Edge
+from giftgql.app.edge import Edge, Unfinished
 from giftgql.app.graphql import GraphQLEndpoint
 from giftgql.app.responses import failure
 from giftgql.backoffice.routes import ROUTES as BACK_OFFICE
@@ -39,6 +39,8 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         settings = read_settings()
         log.configure(settings)
 
+    unfinished = Unfinished()
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.store = store or await open_store(settings, serving=True)
@@ -46,6 +48,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         app.state.callers = Callers(app.state.store, _provider(settings.member_oidc_issuer))
         if store is not None:
             yield
+            await _finish(unfinished)
             return
         _set_apart_what_stays()
         faulthandler.register(signal.SIGUSR1)  # says where it is, be its event loop stuck
@@ -56,6 +59,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         finally:
             working.cancel()
             await asyncio.wait([working])
+            await _finish(unfinished)
             await app.state.store.close()
 
     app = Starlette(
@@ -64,7 +68,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         exception_handlers={HTTPException: _http_error},
     )
     app.router.redirect_slashes = False  # it would send a caller wherever its Host header says
-    app.add_middleware(Edge, settings=settings)
+    app.add_middleware(Edge, settings=settings, unfinished=unfinished)
     return app
 
 
@@ -80,6 +84,7 @@ def _routes(settings: Settings) -> list[Route]:
         Route("/imports/{id}/failures.csv", files.failures, methods=["GET"]),
         Route("/exports/campaigns/{id}.csv", files.export_campaign, methods=["GET"]),
         Route("/exports/cards.csv", files.export_cards, methods=["GET"]),
+        Route("/exports/audit.csv", files.export_audit, methods=["GET"]),
         Route("/exports/transactions.csv", files.export_transactions, methods=["GET"]),
         Route("/oauth/token", oauth.token, methods=["POST"]),
         Route("/sign-in", signing_in.show, methods=["GET"]),
@@ -96,6 +101,12 @@ def _routes(settings: Settings) -> list[Route]:
         Route("/readyz", health.ready, methods=["GET"]),
         Route("/metrics", metrics.show, methods=["GET"]),
     ]
+
+
+async def _finish(unfinished: Unfinished) -> None:
+    """Let requests end what they have begun; the database sees to it that they do."""
+    while unfinished:
+        await asyncio.wait(unfinished)
 
 
 async def _work(store: Store) -> None:

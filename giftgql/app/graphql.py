@@ -92,7 +92,13 @@ class GraphQLEndpoint:
     ) -> Response:
         text = self._documents.text(caller, wanted.text, wanted.digest)
         facts, store = request.state.log, request.app.state.store
-        context = Context(caller, store, facts["request_id"], operation_name=wanted.operation_name)
+        context = Context(
+            caller,
+            store,
+            facts["request_id"],
+            operation_name=wanted.operation_name,
+            ends_at=request.state.ends_at,
+        )
         try:
             result = await self._schema.execute(
                 text,

@@ -6,13 +6,14 @@ from datetime import date, datetime
 import strawberry
 
 from giftgql import qr_codes
+from giftgql.cards import reveals
 from giftgql.cards.models import CardStatus, CodeEnding
 from giftgql.cards.views import CardView
 from giftgql.cards.visibility import SeenCode
 from giftgql.choices import RedemptionStrategy
 from giftgql.codes import CodeType
 from giftgql.context import Info
-from giftgql.fields import resolved
+from giftgql.fields import resolved, selected
 from giftgql.members.api import Member, members_by_id
 from giftgql.money import Money
 from giftgql.permissions import Caller, Permission
@@ -32,7 +33,9 @@ class Code:
     code_type: CodeType = strawberry.field(description="What the code is for.")
     code: str = strawberry.field(
         description="The code as it was given or made; or, if `isMasked`, twelve asterisks and "
-        "its last characters, at most four. A masked value finds nothing."
+        "its last characters, at most four. A masked value finds nothing. What is in clear by "
+        "`ViewUnmaskedGiftCardCodes` is in the audit trail, and masked beyond a number of cards "
+        "an hour and a day."
     )
     is_masked: bool = strawberry.field(description="Whether `code` is hidden but for its end.")
     expires_on: date | None = strawberry.field(
@@ -130,12 +133,19 @@ class GiftCard:
     )
     created_at: datetime = strawberry.field(description="When the card was made, UTC.")
     modified_at: datetime = strawberry.field(description="When it last changed, UTC.")
-    codes: list[Code] = strawberry.field(
+    view: strawberry.Private[CardView]
+
+    @resolved(
         description="The live codes that the caller may see, expired ones too; at most one a type."
     )
-    code_history: list[Code] = strawberry.field(
+    async def codes(self, info: Info) -> list[Code]:
+        return [Code.of(code) for code in (await _revealed(self.view, info)).codes]
+
+    @resolved(
         description="The latest 100 ended codes that the caller may see, the last ended first."
     )
+    async def code_history(self, info: Info) -> list[Code]:
+        return [Code.of(code) for code in (await _revealed(self.view, info)).history]
 
     @resolved(description="The owner. Null without `ViewMembers`, but for the member itself.")
     async def member(self, info: Info) -> Member | None:
@@ -185,9 +195,17 @@ class GiftCard:
             removed=card.removed_at is not None,
             created_at=card.created_at,
             modified_at=account.modified_at,
-            codes=[Code.of(code) for code in view.codes],
-            code_history=[Code.of(code) for code in view.history],
+            view=view,
         )
+
+
+async def _revealed(view: CardView, info: Info) -> CardView:
+    """A card as it may be shown: codes that would be revealed are masked where they are not asked
+    for, or were of too many cards."""
+    is_asked = view.is_revealing and selected(info) & {"code", "qrCode", "isMasked"}
+    if not is_asked or await info.context.load(reveals.batch, view.account.id):
+        return view
+    return view.masked()
 
 
 def _id(number: int | None) -> strawberry.ID | None:

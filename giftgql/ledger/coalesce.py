@@ -45,6 +45,7 @@ class _Ticket:
     asked_at: float
     deadline: float
     skips: int = 0
+    is_taken: bool = False
     answer: "asyncio.Future[Result]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -56,6 +57,11 @@ class _Ticket:
             self.answer.set_result(given)
         else:
             self.answer.set_exception(given)
+
+    def expire(self) -> None:
+        """It has waited too long, be it behind a transaction that never ends."""
+        if not self.is_taken:
+            self.give(Unavailable())
 
 
 class Coalescer:
@@ -78,14 +84,17 @@ class Coalescer:
         settings = self._store.settings
         if self._is_closing or len(self._waiting) >= settings.max_waiting_movements:
             raise Unavailable
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         ticket = _Ticket(asked, now, now + settings.lock_seconds)
+        expiry = loop.call_at(ticket.deadline, ticket.expire)
         self._queue(ticket)
         self.unanswered += 1
         metrics.MOVEMENTS_WAITING.inc()
         try:
             return await ticket.answer
         finally:
+            expiry.cancel()
             self.unanswered -= 1
             metrics.MOVEMENTS_WAITING.dec()
 
@@ -118,6 +127,7 @@ class Coalescer:
             if ticket.deadline < now:
                 ticket.give(Unavailable())
             elif not ticket.answer.done():
+                ticket.is_taken = True
                 wanted.append(ticket)
                 if not ticket.skips:
                     metrics.MOVEMENT_WAIT_SECONDS.observe(now - ticket.asked_at)
@@ -150,6 +160,7 @@ class Coalescer:
     def _skip(self, ticket: _Ticket) -> None:
         """Another transaction has locked its account: try again, then wait for that."""
         ticket.skips += 1
+        ticket.is_taken = False
         if ticket.skips <= SKIPS:
             self._put_off += 1
             asyncio.get_running_loop().call_later(PAUSE, self._try_again, ticket)
@@ -199,7 +210,7 @@ class Coalescer:
             except Unavailable as refusal:
                 if expects_new and isinstance(refusal, JustClaimed):
                     continue
-                if results is not None and await self._store.database.has_committed(number):
+                if results is not None and await self._is_made(number, results):
                     return results
                 is_last = attempt == ATTEMPTS - 1 or clock() > deadline
                 if is_last:
@@ -211,3 +222,11 @@ class Coalescer:
                     one.order.id = movement_id()
             await asyncio.sleep((secrets.randbelow(20) + 1) / 1_000 * 2**attempt)
         raise AssertionError("unreachable")
+
+    async def _is_made(self, number: int, results: Sequence[Result | Refusal | None]) -> bool:
+        """Whether the transaction was committed whose COMMIT had no answer. Its number alone does
+        not tell: after a crash, or on a replica that took over, another one may have it."""
+        if not await self._store.database.has_committed(number):
+            return False
+        async with self._store.read() as reading:
+            return await service.is_written(reading, results)

@@ -1,5 +1,7 @@
 from collections.abc import Sequence
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.errors import InvalidAmount, MemberNotFound
 from giftgql.installation import service as installation
 from giftgql.ledger import service as ledger
@@ -61,6 +63,9 @@ async def place(tx: Transaction, new: NewOrder, cards: Sequence[CardPayment]) ->
     for payment in (*held, *paid):
         payment.order_id = order_id
     await tx.orders.add_parts([*held, *paid])
+    await audit.record(
+        tx, Event.ORDER_ADDED, f"order:{order_id}", source_id=order.source_id, total=order.total
+    )
     return await _settled(tx, new.request, order)
 
 
@@ -84,6 +89,8 @@ async def pay(tx: Transaction, order_id: int, new: NewPayment, request: Once | N
         payment.refunded = amount
         await tx.orders.update(order, {"refund_due": order.refund_due + amount})
     await tx.orders.add_parts([payment])
+    subject, method = f"order:{order_id}", payment.method
+    await audit.record(tx, Event.ORDER_PAYMENT_ADDED, subject, method=method, amount=amount)
     if order.status is OrderStatus.PENDING and (await fresh(tx, order)).due == 0:
         await settling.let_go(tx, await fresh(tx, order))
     return await _settled(tx, request, order)

@@ -3,6 +3,8 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.errors import Conflict, NotFound
 from giftgql.installation import service as installation
 from giftgql.jobs import service as jobs
@@ -94,6 +96,7 @@ async def retry(tx: Transaction, message_id: int) -> OutboxMessage:
     waiting = {"state": OutboxState.WAITING, "due_at": tx.now, "ended_at": None}
     await tx.outbox.update(message, **waiting)
     await jobs.add(tx, *_job_of(message))
+    await audit.record(tx, Event.MESSAGE_RETRIED, f"message:{message_id}")
     return message
 
 
@@ -111,6 +114,7 @@ async def resend(tx: Transaction, message_id: int) -> OutboxMessage:
         created_at=tx.now,
     )
     await _put(tx, copy)
+    await audit.record(tx, Event.MESSAGE_RESENT, f"message:{message_id}", copy=copy.id)
     return copy
 
 
