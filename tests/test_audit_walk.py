@@ -329,6 +329,7 @@ COMMANDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("client rights {client} --role shop", ("CLIENT_RIGHTS_SET",)),
     ("client documents {client} --trusted-only", ("CLIENT_BOUND",)),
     ("client rotate {client}", ("CLIENT_KEY_ADDED",)),
+    ("client limits {client} --lift", ("CLIENT_LET_GO_ON",)),
     ("client disable {client}", ("CLIENT_DISABLED",)),
     ("staff add Anna --role clerk", ("STAFF_ADDED", "STAFF_KEY_ADDED")),
     ("staff rights {staff} --role manager", ("STAFF_RIGHTS_SET",)),
@@ -340,12 +341,21 @@ COMMANDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("import pools pools.csv", ("IMPORT_ADDED", "POOL_ADDED by server:giftgql")),
     ("export cards", ("CODES_EXPORTED",)),
     ("export transactions", ("CODES_EXPORTED",)),
+    ("restored", ("DATABASE_RESTORED",)),
 )
 CHANGE_NOTHING = frozenset(
     {"serve", "migrate", "schema", "doctor", "client list", "staff list", "keys new", "worker"}
-    | {"verify", "journal", "report trial-balance", "report liability", "report summary"}
+    | {
+        "audit verify",
+        "backup",
+        "verify",
+        "journal",
+        "report trial-balance",
+        "report liability",
+        "report summary",
+    }
 )
-ELSEWHERE = frozenset({"import cards", "export campaign"})
+ELSEWHERE = frozenset({"import cards", "export campaign", "export audit", "restore"})
 """They do what the commands beside them do, which tests of their own walk."""
 
 
