@@ -187,6 +187,8 @@ def _stopped(file: Path) -> Iterator[None]:
 
 def _put_in_place(draft: Path, file: Path) -> None:
     """Make a draft the database; one that is there gets another name, with what belongs to it."""
+    if (log := _beside(draft, "-wal")).exists() and _size(log):
+        raise BackupError(f"{log} was not written back. Try again.")
     _to_disk(draft)
     if file.exists():
         kept = _beside(file, f".replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
