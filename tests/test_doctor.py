@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from giftgql import examination
 from giftgql.doctor import examine
 from giftgql.findings import Finding, Level
 from giftgql.jobs import service as jobs
@@ -231,11 +232,17 @@ async def test_a_database_of_a_newer_version_that_has_only_added_is_told(
 
 
 async def test_a_database_that_may_lose_money_is_wrong_in_production(
-    look: Look, settings: Settings, request: pytest.FixtureRequest
+    look: Look,
+    settings: Settings,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if settings.sqlite_file is not None:
         settings.sqlite_file.chmod(0o644)
         assert "chmod 600" in (await look())["database"][0].do
+        monkeypatch.setattr(examination, "_file_system", lambda _: "nfs4")
+        afar = (await look())["database"][-1]
+        assert (afar.level, "is on nfs4" in afar.says) == (Level.WRONG, True)
         return
     postgres: servers.PostgresServer = request.getfixturevalue("postgres")
     name = postgres.name(settings.database_url)

@@ -6,7 +6,9 @@ in and gives out CSV, `oauth` gives out access tokens, `health` answers the load
 """
 
 import asyncio
+import faulthandler
 import gc
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -49,6 +51,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
             await _finish(unfinished)
             return
         _set_apart_what_stays()
+        faulthandler.register(signal.SIGUSR1)  # says where it is, be its event loop stuck
         working = asyncio.create_task(_work(app.state.store))
         try:
             async with exposition.told(app.state.store):

@@ -9,7 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from giftgql import metrics
+from giftgql.app import ended
 from giftgql.app.responses import failure, refused
 from giftgql.errors import ErrorCode, Unavailable
 from giftgql.settings import Settings
@@ -20,14 +20,6 @@ Unfinished = set["asyncio.Task[None]"]
 """Requests under way, those that have been answered for among them."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_KINDS = {
-    **{"imports": "import", "exports": "export", "office": "office", "oauth": "token"},
-    **{"sign-in": "sign-in", "sign-out": "sign-in", "graphql": "graphql"},
-    **{"healthz": "health", "readyz": "health", "metrics": "metrics"},
-}
-"""What a request is, by the first part of its path; all others are `other`."""
-
-_MAY_TAKE_LONG = {"import", "export"}
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -80,17 +72,8 @@ class Edge:
                 work.cancel()
             raise
         finally:
-            self._tell(scope, facts, answer.status, perf_counter() - started)
+            ended.tell(scope, facts, answer.status, perf_counter() - started)
             structlog.contextvars.reset_contextvars(**bound)
-
-    def _tell(self, scope: Scope, facts: dict[str, Any], status: int, seconds: float) -> None:
-        """Log a request that has ended, and count it."""
-        kind = facts.setdefault("kind", _kind(scope["path"]))
-        metrics.request_ended(kind, _outcome(facts, status), seconds)
-        ms, slow_ms = round(seconds * 1000, 1), self._settings.slow_ms
-        is_slow = 0 < slow_ms <= ms and kind not in _MAY_TAKE_LONG
-        say = log.warning if is_slow else log.info
-        say("request", method=scope["method"], status=status, ms=ms, slow=is_slow, **facts)
 
     async def _work(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         request_id = scope["state"]["log"]["request_id"]
@@ -130,19 +113,6 @@ class _Answer:
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
         await self._send(message)
-
-
-def _kind(path: str) -> str:
-    return _KINDS.get(path.lstrip("/").partition("/")[0], "other")
-
-
-def _outcome(facts: dict[str, Any], status: int) -> str:
-    """How a request ended, in one of few words."""
-    if errors := facts.get("errors"):
-        return str(errors[0])
-    if status == 0:
-        return "GONE"
-    return "OK" if status < 400 else f"{status // 100}xx"
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -28,6 +28,5 @@ async def ready(request: Request) -> Response:
         return json_response({"status": "unavailable", "database": "unreachable"}, 503)
     if form is Form.OLDER:
         return json_response({"status": "unavailable", "database": "needs migration"}, 503)
-    return json_response(
-        {"status": "ok"} | ({"database": "is newer"} if form is Form.NEWER else {})
-    )
+    newer = {"database": "is newer"} if form is Form.NEWER else {}
+    return json_response({"status": "ok", **newer})
