@@ -92,7 +92,7 @@ class Database:
             if not limit.expired():
                 raise
             raise Unavailable(
-                f"It was not done within {seconds:g} s (GIFTGQL_REPORT_SECONDS).",
+                f"It was not done within {seconds:.3g} s (GIFTGQL_REPORT_SECONDS).",
                 retry_after=60,
             ) from None
         finally:
