@@ -1,4 +1,4 @@
-"""What can be wrong with books in which a card was replaced, and how it is put right again.
+"""What can be wrong with books in which a card was replaced.
 
 Card 1 was replaced by card 2, card 2 by card 3; card 4 keeps its code, as nobody has an address.
 """
@@ -19,39 +19,29 @@ def damages() -> Iterator[Damage]:
 
 
 def of_accounts() -> Iterator[Damage]:
-    def account(rule: str, facts: str, before: str, card: int = 1, row: object = 1) -> Damage:
-        change = f"UPDATE account SET %s WHERE id = {card}"
-        return Damage(rule, row, change % facts, change % before)
+    def account(rule: str, facts: str, card: int = 1, row: object = 1) -> Damage:
+        return Damage(rule, row, f"UPDATE account SET {facts} WHERE id = {card}")
 
-    yield account("account-replaced", "posted = 1", "posted = 0")
-    yield Damage(
-        *("account-replaced", 1),
-        "UPDATE movement SET account_id = 1 WHERE state = 'HELD'",
-        "UPDATE movement SET account_id = 5 WHERE state = 'HELD'",
-    )
+    yield account("account-replaced", "posted = 1")
+    held = "UPDATE movement SET account_id = 1 WHERE state = 'HELD'"
+    yield Damage("account-replaced", 1, held)
     for other in ("1", "3", "4", "999"):
-        yield account("account-successor", f"replaced_by = {other}", "replaced_by = 2")
-    yield account("account-successor", "currency = 'USD'", "currency = 'EUR'", 2)
-    yield account("account-successor", "replaced_by = 1", "replaced_by = NULL", 3, 3)
-    yield account("account-successor", "replaced_by = 2", "replaced_by = NULL", 4)
-    yield Damage(
-        *("account-successor", 1),
-        "UPDATE posting SET credit_account = 4 WHERE credit_account = 2 AND debit_account = 1",
-        "UPDATE posting SET credit_account = 2 WHERE credit_account = 4 AND debit_account = 1",
-    )
-    yield account("account-succession", "replaced_by = 3", "replaced_by = 2")
-    yield account("code-replaced", "replaced_by = NULL", "replaced_by = 2", 1, None)
-    yield Damage(
-        *("code-replaced", 1),
-        "UPDATE code SET ended_at = NULL, ending = NULL WHERE id = 1",
-        f"UPDATE code SET ended_at = {LATER}, ending = 'CARD_REPLACED' WHERE id = 1",
-    )
+        yield account("account-successor", f"replaced_by = {other}")
+    yield account("account-successor", "currency = 'USD'", 2)
+    yield account("account-successor", "replaced_by = 1", 3, 3)
+    yield account("account-successor", "replaced_by = 2", 4)
+    elsewhere = "UPDATE posting SET credit_account = 4 "
+    elsewhere += "WHERE credit_account = 2 AND debit_account = 1"
+    yield Damage("account-successor", 1, elsewhere)
+    yield account("account-succession", "replaced_by = 3")
+    yield account("code-replaced", "replaced_by = NULL", 1, None)
+    revived = "UPDATE code SET ended_at = NULL, ending = NULL WHERE id = 1"
+    yield Damage("code-replaced", 1, revived)
 
 
 def of_successions() -> Iterator[Damage]:
-    def succession(rule: str, facts: str, before: str, row: object = None) -> Damage:
-        change = "UPDATE succession SET %s WHERE %s"
-        return Damage(rule, row, change % (facts, before), change % (before, facts))
+    def succession(rule: str, fact: str, where: str, row: object = None) -> Damage:
+        return Damage(rule, row, f"UPDATE succession SET {fact} WHERE {where}")
 
     mine = f"movement_id = {USE % 1}"
     yield succession("account-succession", "successor_id = 5", "successor_id = 2", 1)
@@ -59,30 +49,14 @@ def of_successions() -> Iterator[Damage]:
     yield succession("succession-use", "movement_id = 999", mine, 999)
     yield succession("succession-use", f"movement_id = {FIRST}", mine)
     kept = "UPDATE account SET %s WHERE id = 4"
-    yield Damage(
-        *("succession-use", None),
-        kept % "replaced_on_use = FALSE",
-        kept % "replaced_on_use = TRUE",
-    )
-    yield Damage("account-succession", 4, kept % "replaced_by = 5", kept % "replaced_by = NULL")
-    yield Damage(
-        *("succession-moved", None),
-        f"UPDATE movement SET created_at = {LATER} WHERE id = {USE % 1}",
-        f"UPDATE movement SET created_at = (SELECT created_at FROM movement WHERE id = {FIRST}) "
-        f"WHERE id = {USE % 1}",
-    )
+    yield Damage("succession-use", None, kept % "replaced_on_use = FALSE")
+    yield Damage("account-succession", 4, kept % "replaced_by = 5")
+    late = f"UPDATE movement SET created_at = {LATER} WHERE id = {USE % 1}"
+    yield Damage("succession-moved", None, late)
     onward = "UPDATE posting SET %s WHERE movement_id IN (SELECT id FROM movement "
     onward += "WHERE type = 'TRANSFER') AND debit_account = %d AND credit_account = %d"
-    yield Damage(
-        *("succession-moved", None),
-        onward % ("credit_account = 4", 1, 3),
-        onward % ("credit_account = 3", 1, 4),
-    )
-    yield Damage(
-        *("succession-moved", None),
-        onward % ("debit_account = 4", 3, 1),
-        onward % ("debit_account = 3", 4, 1),
-    )
+    yield Damage("succession-moved", None, onward % ("credit_account = 4", 1, 3))
+    yield Damage("succession-moved", None, onward % ("debit_account = 4", 3, 1))
 
 
 DAMAGES = list(damages())
