@@ -2,7 +2,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, or_, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -42,6 +42,18 @@ class OutboxRepository:
             query = query.where(OutboxMessage.card_id == card_id)
         if order_id is not None:
             query = query.where(OutboxMessage.order_id == order_id)
+        query = query.order_by(col(OutboxMessage.id)).with_for_update()
+        query = query.execution_options(populate_existing=True)
+        return (await self.session.exec(query)).all()
+
+    async def lock_mails(
+        self, *, card_ids: Collection[int], order_ids: Collection[int]
+    ) -> Sequence[OutboxMessage]:
+        """All mails about any of these cards or orders."""
+        about = or_(
+            col(OutboxMessage.card_id).in_(card_ids), col(OutboxMessage.order_id).in_(order_ids)
+        )
+        query = select(OutboxMessage).where(about, OutboxMessage.channel == OutboxChannel.MAIL)
         query = query.order_by(col(OutboxMessage.id)).with_for_update()
         query = query.execution_options(populate_existing=True)
         return (await self.session.exec(query)).all()
