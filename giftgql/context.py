@@ -42,6 +42,12 @@ class Context:
         self._check_time()
         return self.store.read(self.caller)
 
+    def snapshot(self) -> AbstractAsyncContextManager[Reading]:
+        """A reading of one state of the database, as long as the request may take."""
+        self._check_time()
+        left = self.ends_at - asyncio.get_running_loop().time()
+        return self.store.snapshot(self.caller, at_most=left)
+
     def reading(self) -> Reading:
         """One that reads nothing: who is asking, when, and the settings."""
         return Reading(self.store, self.caller, self.store.now)

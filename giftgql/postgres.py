@@ -102,11 +102,14 @@ class Hosts:
             connection.made_at = connection._loop.time()
             connection.told = self._hear_nothing
         _watch(connection, settings.silence_seconds)
-        if settings.postgres.is_to_be_writable:
-            seconds = settings.connect_seconds
-            if await connection.fetchval(_TAKES_NO_WRITES, timeout=seconds):
-                connection.terminate()
-                raise TakesNoWrites
+        try:
+            if settings.postgres.is_to_be_writable:
+                seconds = settings.connect_seconds
+                if await connection.fetchval(_TAKES_NO_WRITES, timeout=seconds):
+                    raise TakesNoWrites
+        except BaseException:
+            connection.terminate()
+            raise
         return connection
 
     def _server_settings(self) -> Mapping[str, str]:

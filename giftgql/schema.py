@@ -14,6 +14,7 @@ from giftgql.audit.api import AuditQuery
 from giftgql.campaigns.api import CampaignMutation, CampaignQuery
 from giftgql.cards.api import CardMutation, CardQuery
 from giftgql.documents import Documents, ReadDocument
+from giftgql.erasure.api import ErasureMutation
 from giftgql.errors import ErrorCode, OperationTooComplex, Refusal
 from giftgql.fields import Requires
 from giftgql.imports.api import ImportQuery
@@ -46,7 +47,7 @@ Mutation = merge_types(
     (
         *(CardMutation, IssuingMutation, MovementMutation, StandingMutation),
         *(ProductMutation, PoolMutation, CampaignMutation, OrderMutation),
-        *(MemberMutation, OutboxMutation, WebhookMutation),
+        *(MemberMutation, ErasureMutation, OutboxMutation, WebhookMutation),
     ),
 )
 

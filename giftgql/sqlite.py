@@ -14,9 +14,13 @@ import aiosqlite
 
 from giftgql.errors import Unavailable
 
-IN_BULK = ("cache_size=-65536", "wal_autocheckpoint=16000")
-"""Of the writer, for a million cards: 64 MB of pages, and a log of as many before SQLite writes it
-back, since the pages of an index come again and again."""
+OF_THE_WRITER = (
+    *("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"),
+    *("cache_size=-65536", "wal_autocheckpoint=16000", "secure_delete=ON"),
+)
+"""For a million cards 64 MB of pages, and a log of as many before SQLite writes it back, since the
+pages of an index come again and again. What is deleted is overwritten, so that nothing is left in
+the file of whoever is erased."""
 
 
 class FileLock:

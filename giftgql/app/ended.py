@@ -1,3 +1,5 @@
+"""What is said and counted of a request that has ended."""
+
 from typing import Any
 
 import structlog

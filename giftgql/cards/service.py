@@ -27,6 +27,7 @@ from giftgql.errors import (
 from giftgql.installation import service as installation
 from giftgql.ledger import service as ledger
 from giftgql.ledger.models import Account
+from giftgql.members import service as members
 from giftgql.paging import Page, cut, page_of
 from giftgql.requests import service as requests
 from giftgql.requests.service import Once
@@ -352,7 +353,7 @@ async def _settled_owner(tx: Transaction, card: GiftCard, member_id: str | None)
 
 
 async def _require_member(tx: Transaction, member_id: str) -> None:
-    if await tx.members.get(member_id) is None:
+    if not await members.exists(tx, member_id):
         raise MemberNotFound
 
 

@@ -34,12 +34,28 @@ async def add(tx: Transaction, facts: MemberFacts) -> Member:
 
 async def edit(tx: Transaction, facts: MemberFacts) -> Member:
     """Write the facts given; the others stay."""
-    member = await tx.members.lock(facts.id)
-    if member is None or member.erased_at is not None:
+    member = await held(tx, facts.id)
+    if member.erased_at is not None:
         raise MemberNotFound("id")
     await tx.members.update(member, facts.given, at=tx.now)
     await _record(tx, Event.MEMBER_EDITED, facts.id, changed=sorted(facts.given))
     return member
+
+
+async def held(tx: Transaction, member_id: str) -> Member:
+    """A member as it stays until the transaction ends. Refuses `MEMBER_NOT_FOUND`."""
+    member = await tx.members.lock(member_id)
+    if member is None:
+        raise MemberNotFound("id")
+    return member
+
+
+async def erase(tx: Transaction, member: Member, **facts: Any) -> None:
+    """Leave nothing of a locked member but the id, and end its tokens; `facts` of it are told."""
+    gone = dict.fromkeys(("name", "email", "phone", "details"))
+    await tx.members.update(member, {**gone, "erased_at": tx.now}, at=tx.now)
+    await tx.members.delete_all_tokens(member.id)
+    await _record(tx, Event.MEMBER_ERASED, member.id, **facts)
 
 
 async def exists(reading: Reading, member_id: str) -> bool:

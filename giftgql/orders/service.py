@@ -145,6 +145,28 @@ async def by_ids(reading: Reading, order_ids: Sequence[int]) -> dict[int, OrderV
     return {view.order.id: view for view in found if view.order.id is not None}
 
 
+async def of_member(reading: Reading, member_id: str) -> Sequence[Order]:
+    """The orders that a member placed, or that buy cards for it, by id."""
+    return await reading.orders.of_member(member_id)
+
+
+def is_open(reading: Reading, order: Order) -> bool:
+    """Whether an order is pending, and its time not up."""
+    return order.status is OrderStatus.PENDING and order.hold_until > reading.now
+
+
+async def forget_people(tx: Transaction, orders: Sequence[Order], member_id: str) -> None:
+    """Leave nobody's name, address or words in the orders of a member, and in the lines of others
+    that bought cards for it."""
+    mine = {order.id for order in orders if order.member_id == member_id}
+    for line in await tx.orders.lines([order.id for order in orders if order.id is not None]):
+        if line.order_id in mine or line.member_id == member_id:
+            await tx.orders.update_part(line, {"delivery": None})
+    for order in orders:
+        customer = None if order.id in mine else order.customer
+        await tx.orders.update(order, {"customer": customer, "modified_at": tx.now})
+
+
 async def of_movements(reading: Reading, movement_ids: Sequence[int]) -> dict[int, int]:
     """The orders that movements of money were made for."""
     return await reading.orders.of_movements(movement_ids)

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +19,9 @@ MAIL, WEBHOOK = "mail", "webhook"
 """The kinds of the jobs that deliver: each mail, and all that an endpoint is to be told."""
 
 LINE_BATCH = 1_000
+
+_OF_PEOPLE = ("recipient", "sender", "message")
+"""What mails say of people."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,30 @@ async def cancel_waiting(
     return len(waiting)
 
 
+async def forget_people(
+    tx: Transaction,
+    address: str | None,
+    *,
+    card_ids: Collection[int],
+    order_ids: Collection[int],
+) -> None:
+    """Leave nobody's name, address or words in the mails about these cards and orders; what waits
+    for `address` is never sent. Refuses `CONFLICT` where something waits for somebody else."""
+    for message in await tx.outbox.lock_mails(card_ids=card_ids, order_ids=order_ids):
+        ends: dict[str, Any] = {}
+        if message.state is OutboxState.WAITING:
+            if message.address != address:
+                why = f"The mail {message.id}, to somebody else, is still to be sent."
+                raise Conflict("id", f"{why} Cancel its order, or wait.")
+            ends = {"state": OutboxState.CANCELLED, "ended_at": tx.now}
+            await jobs.cancel(tx, *_job_of(message))
+        facts = {name: None if name in _OF_PEOPLE else each for name, each in message.facts.items()}
+        await tx.outbox.update(message, address=None, facts=facts, **ends)
+
+
 async def retry(tx: Transaction, message_id: int) -> OutboxMessage:
     """Try a message now that is dead or waits. Refuses `NOT_FOUND`, `CONFLICT`."""
-    message = await held(tx, message_id)
+    message = await _whole(tx, message_id)
     if message.state not in (OutboxState.DEAD, OutboxState.WAITING):
         raise Conflict("id", f"The message is {message.state.lower()}; it can be sent anew.")
     waiting = {"state": OutboxState.WAITING, "due_at": tx.now, "ended_at": None}
@@ -103,7 +127,7 @@ async def retry(tx: Transaction, message_id: int) -> OutboxMessage:
 async def resend(tx: Transaction, message_id: int) -> OutboxMessage:
     """Send a copy of a message that was sent or cancelled, to the same address, now; returns the
     copy. Refuses `NOT_FOUND`, `CONFLICT`."""
-    message = await held(tx, message_id)
+    message = await _whole(tx, message_id)
     if message.state not in (OutboxState.SENT, OutboxState.CANCELLED):
         raise Conflict("id", f"The message is {message.state.lower()}; it can be tried again.")
     copied = {"channel", "topic", "card_id", "order_id", "endpoint_id", "address", "facts"}
@@ -219,6 +243,15 @@ async def forget_line(tx: Transaction, endpoint_id: int, made_until: datetime) -
     """Remove messages to an endpoint that have ended and were made until then; returns how many,
     0 when all are."""
     return await tx.outbox.delete_ended(endpoint_id, made_until=made_until, at_most=LINE_BATCH)
+
+
+async def _whole(tx: Transaction, message_id: int) -> OutboxMessage:
+    """A locked message that can be sent. Refuses `NOT_FOUND`, and `CONFLICT` where whom it was
+    for has been erased."""
+    message = await held(tx, message_id)
+    if message.channel is OutboxChannel.MAIL and message.address is None:
+        raise Conflict("id", "Whom the mail was for has been erased.")
+    return message
 
 
 async def _put(tx: Transaction, message: OutboxMessage) -> int:

@@ -1,4 +1,4 @@
-"""The audit trail says from where and is sealed; members can be erased."""
+"""The audit trail says from where, and is sealed; members can be erased."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -39,11 +39,31 @@ def upgrade() -> None:
         sa.Column("key_id", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     )
+    _requests()
     op.add_column("member", sa.Column("erased_at", sa.DateTime(timezone=True)))
     if op.get_bind().dialect.name == "postgresql":
         _append_only_on_postgresql()
     else:
         _append_only_on_sqlite()
+
+
+def _requests() -> None:
+    """Which answers hold what was said of a card, so that it can be erased."""
+    op.add_column("request", sa.Column("card_id", sa.BigInteger()))
+    is_postgresql = op.get_bind().dialect.name == "postgresql"
+    card = "(outcome->>'card')::bigint" if is_postgresql else "json_extract(outcome, '$.card')"
+    op.execute(
+        f"UPDATE request SET card_id = {card} WHERE mutation IN "
+        "('giftcardAdd', 'giftcardEdit', 'giftcardIssue', 'giftcardPublish')"
+    )
+    has_card = sa.text("card_id IS NOT NULL")
+    op.create_index(
+        "ix_request_card_id",
+        "request",
+        ["card_id"],
+        sqlite_where=has_card,
+        postgresql_where=has_card,
+    )
 
 
 def _append_only_on_postgresql() -> None:
