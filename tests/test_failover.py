@@ -54,7 +54,7 @@ async def test_what_no_replica_has_is_not_acknowledged_and_after_a_failover_done
         async with shop.store.write() as tx:  # another connection's limits are not ours
             connection = await tx.session.connection()
             shown = await connection.exec_driver_sql("SELECT current_setting('lock_timeout')")
-            assert shown.scalar_one() == "1s"
+            assert shown.scalar_one() == f"{settings.lock_seconds}s"
 
 
 async def test_when_a_primary_is_killed_its_replica_has_all_that_was_acknowledged(
