@@ -21,8 +21,10 @@ Value = TypeVar("Value")
 @dataclass(eq=False)
 class Context:
     """One request's. `replayed` becomes true when an idempotency key gave an earlier answer;
-    `fields` are the root fields of its document, once that is known to be valid. When it `ends_at`
-    a time of the event loop, and is not done, nothing more is begun: `UNAVAILABLE`."""
+    `fields` are the root fields of its document, and `kind` is `query` or `mutation`, once that is
+    known to be valid; `revealed` are the cards whose codes it shows in clear, as the audit trail
+    says. When it `ends_at` a time of the event loop, and is not done, nothing more is begun:
+    `UNAVAILABLE`."""
 
     caller: Caller
     store: Store
@@ -30,7 +32,9 @@ class Context:
     operation_name: str | None = None
     replayed: bool = False
     fields: Sequence[str] = ()
+    kind: str = "graphql"
     ends_at: float = math.inf
+    revealed: set[int] = field(default_factory=set, repr=False)
     _rows_asked: int = 0
     _loaders: dict[Any, DataLoader[Any, Any]] = field(default_factory=dict, repr=False)
 

@@ -26,7 +26,7 @@ from giftgql.outages import translated
 from giftgql.postgres import Hosts
 from giftgql.rows import READS
 from giftgql.settings import Settings
-from giftgql.sqlite import IN_BULK, FileLock, OneHopConnection, SteppingConnection
+from giftgql.sqlite import OF_THE_WRITER, FileLock, OneHopConnection, SteppingConnection
 
 SNAPSHOTS = 2
 """How many snapshots a process reads at once: reports must not starve the tills."""
@@ -234,7 +234,7 @@ class Sqlite(Database):
                 hide_parameters=True,
             )
 
-        self.writer = engine(1, "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", *IN_BULK)
+        self.writer = engine(1, *OF_THE_WRITER)
         event.listen(self.writer.sync_engine, "begin", _begin_immediate)
         # Two readers serve more than eight would: threads take turns in one interpreter.
         self.reader = engine(2, "query_only=ON")

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from giftgql import metrics
 from giftgql.errors import Unavailable
 
 log = structlog.get_logger("giftgql.database")
@@ -30,6 +31,7 @@ async def translated() -> AsyncIterator[None]:
         why = _why_unavailable(error)
         if why is None:
             raise
+        metrics.DATABASE_UNAVAILABLE.inc()
         log.warning("database unavailable", exc_info=error)
         raise Unavailable(why) from error
 

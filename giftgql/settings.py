@@ -1,55 +1,24 @@
 """Settings: read once, from the environment and `.env`, frozen. Each has a default that works."""
 
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from giftgql import addresses, timeouts
-from giftgql.errors import Described
+from giftgql.choices import DocumentLimits, LogFormat, LogLevel, LogTo, RedemptionStrategy
 from giftgql.money import CEILING_MINOR, is_currency
 from giftgql.permissions import roles_by_group
-
-
-class LogLevel(StrEnum):
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
-
-
-class LogTo(StrEnum):
-    FILE = "file"
-    STDERR = "stderr"
-
-
-class RedemptionStrategy(Described):
-    BALANCE = "BALANCE", "What a use leaves stays on the card; its code goes on."
-    REPLACEMENT = (
-        "REPLACEMENT",
-        "What a use leaves goes to a new card with a new code, which is mailed to the owner.",
-    )
-
 
 NOBODY = "Gift cards <gift-cards@localhost>"
 """Who mails come from that nobody will answer, as long as they only go to a folder."""
 
+SHORTEST_TOKEN = 16
+
 Seconds = Annotated[int, Field(ge=1, le=86_400, validate_default=True)]
-
-
-class DocumentLimits(NamedTuple):
-    """The limits on a GraphQL document, apart: what is remembered of one goes by them."""
-
-    tokens: int
-    depth: int
-    fields: int
-    aliases: int
-    root_fields: int
-    code_lookups: int
 
 
 class Settings(BaseSettings):
@@ -81,6 +50,31 @@ class Settings(BaseSettings):
     log_to: LogTo = Field(
         LogTo.FILE,
         description="`file`: logs/ in the data folder, one file a port; `stderr`: for containers.",
+    )
+    log_format: LogFormat | None = Field(
+        None,
+        description="`json`: an object a line; `console`: lines for people; empty: `console` on a "
+        "terminal, else `json`.",
+    )
+    slow_ms: int = Field(
+        1_000,
+        ge=0,
+        description="From how many milliseconds on a request or statement is logged as slow; 0: "
+        "never.",
+    )
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65_000,
+        description="Port of its own at which a process tells its metrics, or the next free one of "
+        "64; empty: none.",
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of that port.")
+    metrics_token: str = Field(
+        "",
+        repr=False,
+        description="Bearer token for `/metrics` on the server's own port, 16 characters or more; "
+        "empty: not there.",
     )
     currency: str = Field("EUR", description="ISO 4217 currency of cards that name none.")
     strategy: RedemptionStrategy = Field(
@@ -171,6 +165,14 @@ class Settings(BaseSettings):
         description="Answer queries by GET as well; codes then stand in addresses, which get "
         "logged.",
     )
+    reveals_per_hour: int = Field(
+        20, ge=0, description="Of so many cards a person may see codes in clear within an hour."
+    )
+    reveals_per_day: int = Field(100, ge=0, description="The same within a day.")
+    client_reveals_per_hour: int = Field(
+        1_000, ge=0, description="Of so many cards a client may see codes in clear within an hour."
+    )
+    client_reveals_per_day: int = Field(5_000, ge=0, description="The same within a day.")
     webhooks_allow_private: bool = Field(
         False, description="Let webhooks go to private and loopback addresses, over http as well."
     )
@@ -217,6 +219,30 @@ class Settings(BaseSettings):
         10_000, ge=1_000, description="Most rows in all lists of one request, by their `first`."
     )
     max_code_lookups: int = Field(5, ge=1, description="Most look-ups by code in one document.")
+    max_failures: int = Field(
+        200,
+        ge=20,
+        le=1_000_000,
+        description="Most failed look-ups by code of a client or staff member in an hour.",
+    )
+    max_unknown_codes: int = Field(
+        50,
+        ge=1,
+        description="Most different unknown codes of a client in an hour until it is suspended.",
+    )
+    max_failed_percent: int = Field(
+        20,
+        ge=1,
+        le=100,
+        description="Percentage of a client's look-ups in an hour, of 100 or more, that may fail.",
+    )
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _no_short_token(cls, value: str) -> str:
+        if 0 < len(value) < SHORTEST_TOKEN:
+            raise ValueError(f"must have {SHORTEST_TOKEN} characters or more")
+        return value
 
     @field_validator("currency")
     @classmethod

@@ -40,6 +40,7 @@ from giftgql.settings import Settings
 from giftgql.staff.repository import StaffRepository
 from giftgql.succession.repository import SuccessionRepository
 from giftgql.together import Together
+from giftgql.tries.gates import Gates
 from giftgql.tries.repository import TriesRepository
 from giftgql.turns import Turns
 from giftgql.vault import Vault
@@ -235,6 +236,7 @@ class Store:
         self.clock: Callable[[], datetime] | None = None
         self.poster: Poster | None = None
         self.turns = Turns()
+        self.gates = Gates(settings.max_failures)
         self._together: dict[Any, Together[Any, Any]] = {}
 
     @property

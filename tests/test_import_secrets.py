@@ -9,8 +9,9 @@ import httpx
 from giftgql.imports.models import ImportChunk, ImportFailure
 from tests import importing, servers
 from tests.importing import are_clean
+from tests.leaking import Run
 from tests.tables import Tables
-from tests.test_leaks import Run, run
+from tests.test_leaks import run
 from tests.test_startup import opened
 
 __all__ = ["run"]

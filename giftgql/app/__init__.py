@@ -1,12 +1,14 @@
 """The HTTP server: Starlette is known here, to the pages in `web`, and nowhere else.
 
 `edge` surrounds every request, `callers` says who is calling, `graphql` is the API, `files` takes
-in and gives out CSV, `oauth` gives out access tokens, `health` answers the load balancer,
-`signing_in` and `openid` let staff in, `explorer` is their page.
+in and gives out CSV, `oauth` gives out access tokens, `health` answers the load balancer and
+`metrics` Prometheus, `signing_in` and `openid` let staff in, `explorer` is their page.
 """
 
 import asyncio
+import faulthandler
 import gc
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,8 +18,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from giftgql import log, schema, trusted, work
-from giftgql.app import explorer, files, health, oauth, openid, signing_in
+from giftgql import exposition, log, schema, trusted, work
+from giftgql.app import explorer, files, health, metrics, oauth, openid, signing_in
 from giftgql.app.callers import Callers
 from giftgql.app.edge import Edge, Unfinished
 from giftgql.app.graphql import GraphQLEndpoint
@@ -49,9 +51,11 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
             await _finish(unfinished)
             return
         _set_apart_what_stays()
+        faulthandler.register(signal.SIGUSR1)  # says where it is, be its event loop stuck
         working = asyncio.create_task(_work(app.state.store))
         try:
-            yield
+            async with exposition.told(app.state.store):
+                yield
         finally:
             working.cancel()
             await asyncio.wait([working])
@@ -80,6 +84,7 @@ def _routes(settings: Settings) -> list[Route]:
         Route("/imports/{id}/failures.csv", files.failures, methods=["GET"]),
         Route("/exports/campaigns/{id}.csv", files.export_campaign, methods=["GET"]),
         Route("/exports/cards.csv", files.export_cards, methods=["GET"]),
+        Route("/exports/audit.csv", files.export_audit, methods=["GET"]),
         Route("/exports/transactions.csv", files.export_transactions, methods=["GET"]),
         Route("/oauth/token", oauth.token, methods=["POST"]),
         Route("/sign-in", signing_in.show, methods=["GET"]),
@@ -94,6 +99,7 @@ def _routes(settings: Settings) -> list[Route]:
         *BACK_OFFICE,
         Route("/healthz", health.alive, methods=["GET"]),
         Route("/readyz", health.ready, methods=["GET"]),
+        Route("/metrics", metrics.show, methods=["GET"]),
     ]
 
 

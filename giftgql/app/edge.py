@@ -9,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from giftgql.app import ended
 from giftgql.app.responses import failure, refused
 from giftgql.errors import ErrorCode, Unavailable
 from giftgql.settings import Settings
@@ -48,6 +49,7 @@ class Edge:
             return
         started, seconds = perf_counter(), self._settings.request_seconds
         request_id = _given_id(scope) or secrets.token_hex(8)
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         facts: dict[str, Any] = {"request_id": request_id}
         ends_at = asyncio.get_running_loop().time() + seconds
         own = {"log": facts, "settings": self._settings, "ends_at": ends_at}
@@ -70,9 +72,8 @@ class Edge:
                 work.cancel()
             raise
         finally:
-            milliseconds = round((perf_counter() - started) * 1000, 1)
-            said = {"method": scope["method"], "status": answer.status, "ms": milliseconds}
-            log.info("request", **said, **facts)
+            ended.tell(scope, facts, answer.status, perf_counter() - started)
+            structlog.contextvars.reset_contextvars(**bound)
 
     async def _work(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         request_id = scope["state"]["log"]["request_id"]

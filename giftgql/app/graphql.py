@@ -113,7 +113,7 @@ class GraphQLEndpoint:
             if error.operation_type is OperationType.MUTATION:
                 return _not_allowed("Mutations are answered over POST.", "POST")
             result = _refused("There are no subscriptions.")
-        facts["fields"] = context.fields
+        facts["fields"], facts["kind"] = context.fields, context.kind
         is_valid = bool(context.fields)
         if is_valid and wanted.text is not None and wanted.digest is not None:
             self._documents.remember(caller, wanted.text, wanted.digest)

@@ -8,10 +8,12 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 
 import structlog
 
+from giftgql import metrics
 from giftgql.errors import Refusal, Unavailable
 from giftgql.ledger import service
 from giftgql.ledger.orders import movement_id
@@ -40,6 +42,7 @@ WAITERS = 4
 @dataclass(eq=False, slots=True)
 class _Ticket:
     asked: Asked
+    asked_at: float
     deadline: float
     skips: int = 0
     is_taken: bool = False
@@ -82,15 +85,18 @@ class Coalescer:
         if self._is_closing or len(self._waiting) >= settings.max_waiting_movements:
             raise Unavailable
         loop = asyncio.get_running_loop()
-        ticket = _Ticket(asked, loop.time() + settings.lock_seconds)
+        now = loop.time()
+        ticket = _Ticket(asked, now, now + settings.lock_seconds)
         expiry = loop.call_at(ticket.deadline, ticket.expire)
         self._queue(ticket)
         self.unanswered += 1
+        metrics.MOVEMENTS_WAITING.inc()
         try:
             return await ticket.answer
         finally:
             expiry.cancel()
             self.unanswered -= 1
+            metrics.MOVEMENTS_WAITING.dec()
 
     async def close(self) -> None:
         """Take no more orders, and finish those that were taken."""
@@ -101,7 +107,7 @@ class Coalescer:
     def _queue(self, ticket: _Ticket) -> None:
         self._waiting.append(ticket)
         if self._batches is None:
-            self._batches = asyncio.create_task(self._work())
+            self._batches = asyncio.create_task(self._work(), context=Context())
 
     async def _work(self) -> None:
         try:
@@ -123,12 +129,16 @@ class Coalescer:
             elif not ticket.answer.done():
                 ticket.is_taken = True
                 wanted.append(ticket)
+                if not ticket.skips:
+                    metrics.MOVEMENT_WAIT_SECONDS.observe(now - ticket.asked_at)
         return wanted
 
     async def _post(self, batch: list[_Ticket], *, alone: bool = False) -> None:
         """Post a batch. One that fails is halved until the culprit is alone."""
+        metrics.BATCH_MOVEMENTS.observe(len(batch))
         try:
-            results = await self._attempts([each.asked for each in batch], alone=alone)
+            with metrics.BATCH_SECONDS.time():
+                results = await self._attempts([each.asked for each in batch], alone=alone)
         except Unavailable as refusal:
             for ticket in batch:
                 ticket.give(refusal)
