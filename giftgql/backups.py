@@ -269,6 +269,11 @@ async def _restore_dump(settings: Settings, source: Path) -> Copied:
 
 async def _run(program: str, settings: Settings | None, *arguments: str) -> None:
     """Run a program of PostgreSQL's on the database, its password not among its arguments."""
+    if settings is not None and settings.database_pooler:  # it would leave its settings behind
+        raise BackupError(
+            "This does not go by way of pgbouncer. Run it with a GIFTGQL_DATABASE_URL that names "
+            "PostgreSQL itself, and GIFTGQL_DATABASE_POOLER=false."
+        )
     if shutil.which(program) is None:
         raise BackupError(
             f"There is no {program} on the PATH. Install PostgreSQL's client programs."

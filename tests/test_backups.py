@@ -313,3 +313,12 @@ async def test_a_password_is_no_argument_and_in_no_message(
     with pytest.raises(BackupError, match="no pg_dump on the PATH"):
         await backups.back_up(settings, tmp_path / "backup")
     assert not (tmp_path / "backup").exists()
+
+
+async def test_a_dump_does_not_go_by_way_of_a_pooler(tmp_path: Path) -> None:
+    """What `pg_dump` sets, the empty search path above all, whoever is next would have as well."""
+    url = "postgresql://giftgql@localhost:1/giftgql"
+    given: dict[str, Any] = {"data_dir": tmp_path, "database_url": url}
+    settings = Settings(database_pooler=True, _env_file=None, **given)
+    with pytest.raises(BackupError, match="names PostgreSQL itself"):
+        await backups.back_up(settings, tmp_path / "backup")
