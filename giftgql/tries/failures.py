@@ -124,16 +124,23 @@ async def fail(
     if caller.kind is CallerKind.SERVER:
         return
     gate, scope = store.gates.of(caller), _source(store, source)
-    found = gate.found
-    async with store.write(caller) as tx:
-        free_at = await _charge(tx, gate, scope)
-        if caller.kind is CallerKind.CLIENT:
-            is_new = is_unknown and await _is_new(tx, code)
-            more = {"found": found, "failed": 1, "unknown": int(is_new)}
-            hour = await tx.tries.count(_subject(tx, caller), _hour(tx.now), more)
-            free_at |= await _suspend(tx, hour)
-    gate.found -= found
+    found, gate.found = gate.found, 0
+    try:
+        async with store.write(caller) as tx:
+            free_at = await _charge(tx, gate, scope)
+            if caller.kind is CallerKind.CLIENT:
+                more = {"found": found, "failed": 1}
+                more["unknown"] = int(is_unknown and await _is_new(tx, code))
+                hour = await tx.tries.count(_subject(tx, caller), _hour(tx.now), more)
+                free_at |= await _suspend(tx, hour)
+    except BaseException:
+        gate.found += found
+        raise
     gate.count(free_at)
+    if (until := free_at[SUSPENDED]) > tx.now:
+        counts = {"looked_up": hour.found + hour.failed, "failed": hour.failed}
+        counts["unknown"] = hour.unknown
+        log.warning("client suspended", caller=caller.name, until=until.isoformat(), **counts)
 
 
 async def standing(reading: Reading, client_id: str) -> Standing:
@@ -214,8 +221,6 @@ async def _suspend(tx: Transaction, hour: LookedUp) -> FreeAt:
     row = (await tx.tries.add_or_lock([key], at=tx.now, free_at=service.long_free(tx)))[key]
     row.failures, row.failed_at, row.free_at = row.failures + 1, tx.now, tx.now + SUSPENSION
     await tx.tries.update()
-    counts = {"looked_up": looked_up, "failed": hour.failed, "unknown": hour.unknown}
-    log.warning("client suspended", caller=tx.caller.name, until=row.free_at.isoformat(), **counts)
     return {SUSPENDED: row.free_at}
 
 
