@@ -74,9 +74,9 @@ async def look_up(
     if caller.kind is CallerKind.SERVER:
         return await read()
     gate, scope = store.gates.of(caller), _source(store, source)
-    async with gate.looking.place(lambda: store.now):
+    async with gate.looking:
         if gate.is_known:
-            gate.require_free(store.now, scope)
+            gate.require_free(scope)
             found = await read()
         else:
             found = await _beside(store, caller, gate, scope, read)
@@ -99,8 +99,8 @@ async def check(
     """Look at a code's secrets, counting the try as a failure until it was right. It is still
     reserved then: give it back. Refuses `SECRET_INVALID`, `SECRET_LOCKED`, `RATE_LIMITED`."""
     gate = store.gates.of(caller)
-    async with gate.checking.place(lambda: store.now):
-        gate.require_free(store.now, _source(store, source))
+    async with gate.checking:
+        gate.require_free(_source(store, source))
         async with store.write(caller) as tx:
             reserved = await service.reserve(tx, code.comparable.encode())
         try:
@@ -177,7 +177,7 @@ async def _beside(
         return await read()
     finally:
         gate.learn(await limits, changes=changes)
-        gate.require_free(store.now, scope)
+        gate.require_free(scope)
 
 
 async def _charge(tx: Transaction, gate: Gate, source: str | None) -> FreeAt:
@@ -190,7 +190,7 @@ async def _charge(tx: Transaction, gate: Gate, source: str | None) -> FreeAt:
     free_at = {scope: row.free_at for (_, scope), row in rows.items()}
     if max(free_at.values()) > tx.now:
         gate.count(free_at)
-        gate.require_free(tx.now, source)
+        gate.require_free(source, tx.now)
     for scope, limit in limits.items():
         row = rows[subject, scope]
         row.failures += 1
