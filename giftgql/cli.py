@@ -4,14 +4,14 @@ Every command works while the server runs. What goes wrong is said in a sentence
 error, with exit code 1; an unknown option is exit code 2.
 """
 
-import asyncio
 import json
 import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from giftgql import cli_bulk, cli_reports, cli_staff
+from giftgql import cli_audit, cli_bulk, cli_operations, cli_reports, cli_staff
+from giftgql.permissions import THE_OPERATOR
 from giftgql.terminal import fail, run, settings_or_fail, with_store
 
 if TYPE_CHECKING:
@@ -74,9 +74,15 @@ def serve(
 def migrate() -> None:
     """Bring the database up to date. The server does so itself when it starts."""
     from giftgql import migrations
+    from giftgql.startup import Form, form_of
 
-    with_store(_nothing)
-    typer.echo(f"The database is up to date ({migrations.newest()}).")
+    async def find(store: "Store") -> Form:
+        async with store.read() as reading:
+            return await form_of(reading.session)
+
+    is_newer = with_store(find) is Form.NEWER
+    says = ": a newer giftgql has added to it" if is_newer else f" ({migrations.newest()})"
+    typer.echo(f"The database is up to date{says}.")
 
 
 @app.command()
@@ -85,18 +91,6 @@ def schema() -> None:
     from giftgql.schema import build
 
     typer.echo(build().as_str())
-
-
-@app.command()
-def doctor() -> None:
-    """Check settings, database, migrations and keys; say what is wrong and what to do."""
-    from giftgql.doctor import examine
-
-    findings = asyncio.run(examine())
-    for finding in findings:
-        typer.echo(f"{'ok   ' if finding.is_well else 'WRONG'} {finding.what}: {finding.says}")
-    if not all(finding.is_well for finding in findings):
-        raise typer.Exit(1)
 
 
 @client.command("add")
@@ -117,7 +111,7 @@ def client_add(
         fail("--channel must be IN_STORE or ONLINE.")
 
     async def add(store: "Store") -> service.Credential:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             return await service.add(
                 tx,
                 name,
@@ -170,7 +164,7 @@ def client_rights(
     from giftgql.clients import service
 
     async def set_rights(store: "Store") -> None:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             await service.set_rights(tx, client_id, roles=role or (), permissions=permission or ())
 
     with_store(set_rights)
@@ -188,7 +182,7 @@ def client_documents(
     from giftgql.clients import service
 
     async def bind(store: "Store") -> None:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             await service.bind(tx, client_id, only_trusted=only_trusted)
 
     with_store(bind)
@@ -201,7 +195,7 @@ def client_disable(client_id: Annotated[str, typer.Argument(help="The client's i
     from giftgql.clients import service
 
     async def disable(store: "Store") -> None:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             await service.disable(tx, client_id)
 
     with_store(disable)
@@ -216,7 +210,7 @@ def client_rotate(
     from giftgql.clients import service
 
     async def rotate(store: "Store") -> service.Credential:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             return await service.rotate(tx, client_id)
 
     _print_credential(with_store(rotate), as_json)
@@ -264,7 +258,7 @@ def member_add(
 
     async def add(store: "Store") -> None:
         facts = given.parsed()
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             await service.add(tx, facts)
 
     with_store(add)
@@ -295,9 +289,11 @@ def keys_rotate() -> None:
     typer.echo(f"A new key is in {path}, and all codes are encrypted with it. Keep a copy of it.")
 
 
+cli_operations.add_to(app)
 cli_staff.add_to(app)
 cli_bulk.add_to(app)
 cli_reports.add_to(app)
+cli_audit.add_to(app)
 
 
 async def _rotate(store: "Store") -> None:
@@ -306,10 +302,6 @@ async def _rotate(store: "Store") -> None:
 
     await rotate_keys(store)
     await work.see_done(store, RESEAL)
-
-
-async def _nothing(_: "Store") -> None:
-    pass
 
 
 def _print_credential(credential: object, as_json: bool) -> None:

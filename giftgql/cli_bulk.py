@@ -29,6 +29,12 @@ REDRAW_SECONDS = 0.2
 File = Annotated[Path, typer.Argument(help="A CSV file; - reads standard input.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check every row; write nothing.")]
 Out = Annotated[Path | None, typer.Option("--out", help="Write there, not to standard output.")]
+FromDay = Annotated[
+    datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="From this day on.")
+]
+ToDay = Annotated[
+    datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="To the end of this day.")
+]
 Failures = Annotated[
     Path | None, typer.Option(help="Write the rows that were not imported there, with why.")
 ]
@@ -229,12 +235,8 @@ def export_cards(
 
 @exports.command("transactions")
 def export_transactions(
-    first: Annotated[
-        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="From this day on.")
-    ] = None,
-    last: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="To the end of this day.")
-    ] = None,
+    first: FromDay = None,
+    last: ToDay = None,
     trans_type: Annotated[str | None, typer.Option(help="Only of this type.")] = None,
     source_id: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
     card_id: Annotated[int | None, typer.Option(help="Only of this card.")] = None,
@@ -255,6 +257,31 @@ def export_transactions(
 
     async def work(store: "Store") -> None:
         await _write(await service.transaction_list(store, THE_OPERATOR, criteria, **days), out)
+
+    with_store(work)
+
+
+@exports.command("audit")
+def export_audit(
+    first: FromDay = None,
+    last: ToDay = None,
+    caller: Annotated[str | None, typer.Option(help="Only by this caller.")] = None,
+    event: Annotated[str | None, typer.Option(help="Only what is called so.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Only of this record: card:12.")] = None,
+    source_id: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
+    out: Out = None,
+) -> None:
+    """Export the audit trail."""
+    from giftgql.audit.criteria import Criteria
+    from giftgql.audit.models import Event
+    from giftgql.exports import service
+    from giftgql.permissions import THE_OPERATOR
+
+    criteria = Criteria(caller, _member(Event, event, "--event"), subject, source_id)
+    days = {"first": first and first.date(), "last": last and last.date()}
+
+    async def work(store: "Store") -> None:
+        await _write(await service.audit_trail(store, THE_OPERATOR, criteria, **days), out)
 
     with_store(work)
 
@@ -300,6 +327,6 @@ def worker() -> None:
             "On SQLite the server does the jobs itself. For workers of their own, set "
             "GIFTGQL_DATABASE_URL to a PostgreSQL database."
         )
-    log.configure(settings, file_name=None, plain=True)
+    log.configure(settings)
     typer.echo("The worker is up.")
     run(lambda: server.work_until_stopped(settings))

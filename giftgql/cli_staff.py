@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from giftgql.permissions import THE_OPERATOR
 from giftgql.terminal import with_store
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def add(
     from giftgql.staff import service
 
     async def added(store: "Store") -> service.Credential:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             return await service.add(tx, name, roles=role or (), permissions=permission or ())
 
     _print_key(with_store(added), as_json)
@@ -76,7 +77,7 @@ def set_rights(staff_id: Id, role: Roles = None, permission: Permissions = None)
     from giftgql.staff import service
 
     async def given(store: "Store") -> None:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             await service.set_rights(tx, staff_id, roles=role or (), permissions=permission or ())
 
     with_store(given)
@@ -89,7 +90,7 @@ def disable(staff_id: Id) -> None:
     from giftgql.staff import service
 
     async def disabled(store: "Store") -> None:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             await service.disable(tx, staff_id)
 
     with_store(disabled)
@@ -102,7 +103,7 @@ def rotate(staff_id: Id, as_json: AsJson = False) -> None:
     from giftgql.staff import service
 
     async def rotated(store: "Store") -> service.Credential:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             return await service.new_key(tx, staff_id)
 
     _print_key(with_store(rotated), as_json)
@@ -114,7 +115,7 @@ def revoke(staff_id: Id) -> None:
     from giftgql.staff import service
 
     async def revoked(store: "Store") -> None:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             await service.revoke_keys(tx, staff_id)
 
     with_store(revoked)

@@ -12,10 +12,10 @@ from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse, specified_
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
 
+from giftgql.choices import DocumentLimits
 from giftgql.context import Context
 from giftgql.guard import INTROSPECTION, Measured, measured, operations
 from giftgql.permissions import Permission
-from giftgql.settings import DocumentLimits
 
 REMEMBERED, LONGEST_REMEMBERED = 200, 4_000
 
@@ -25,6 +25,9 @@ class Document:
     """A document that is within the limits, with what is wrong with it otherwise."""
 
     tree: DocumentNode
+    kind: str
+    """`mutation` if one of its operations is, else `query`."""
+
     measure: Measured
     errors: list[GraphQLError]
 
@@ -45,7 +48,10 @@ class Documents:
     def read(text: str, schema: GraphQLSchema, limits: DocumentLimits) -> Document:
         tree = parse(text, max_tokens=limits.tokens)
         measure = measured(tree, limits)
-        return Document(tree, measure, validate_document(schema, tree, tuple(specified_rules)))
+        kinds = {each.operation.value for each in operations(tree)}
+        kind = "mutation" if "mutation" in kinds else "query"
+        errors = validate_document(schema, tree, tuple(specified_rules))
+        return Document(tree, kind, measure, errors)
 
 
 class ReadDocument(SchemaExtension):
@@ -66,7 +72,7 @@ class ReadDocument(SchemaExtension):
         if not INTROSPECTION.isdisjoint(document.measure.root_fields):
             context.caller.require(Permission.INTROSPECT_SCHEMA)
         if not document.errors:
-            context.fields = document.measure.root_fields
+            context.fields, context.kind = document.measure.root_fields, document.kind
         execution.graphql_document = document.tree
         self._errors = document.errors
         yield

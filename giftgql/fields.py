@@ -47,9 +47,9 @@ def mutation(*, requires: Need, description: str) -> Callable[[Resolver[..., Any
     return _root_field(strawberry.mutation, requires, description)
 
 
-def resolved(*, description: str) -> Callable[[Resolver[..., Any]], Any]:
+def resolved(*, description: str) -> Callable[[Callable[..., Any]], Any]:
     """Declare a field of a type that is worked out when it is asked for."""
-    declare: Callable[[Resolver[..., Any]], Any] = strawberry.field(description=description)
+    declare: Callable[[Callable[..., Any]], Any] = strawberry.field(description=description)
     return declare
 
 

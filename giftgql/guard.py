@@ -23,8 +23,8 @@ from graphql import (
     VariableNode,
 )
 
+from giftgql.choices import DocumentLimits
 from giftgql.errors import OperationTooComplex
-from giftgql.settings import DocumentLimits
 
 INTROSPECTION = frozenset({"__schema", "__type"})
 INTROSPECTION_DEPTH, INTROSPECTION_FIELDS = 20, 400

@@ -5,7 +5,7 @@ the roles and the single permissions of a client or a staff member.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from giftgql.errors import Described, InvalidInput, PermissionDenied
@@ -183,16 +183,32 @@ class CallerKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Whence a request came: the address of who is connected, and the id of the request. The
+    command line and jobs have neither."""
+
+    address: str | None = None
+    request_id: str | None = None
+
+
+NOWHERE = Origin()
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Who is calling, and what they may do. `id` is the client's, the member's or the staff
     member's public id. Who is `only_trusted` may run documents that the operator gave to the
-    server, and no others."""
+    server, and no others. The same caller may come from several places."""
 
     kind: CallerKind
     id: str
     permissions: frozenset[Permission] = field(default=frozenset(), repr=False)
     channel: Channel = Channel.ONLINE
     only_trusted: bool = False
+    origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+    def coming_from(self, origin: Origin) -> "Caller":
+        return replace(self, origin=origin)
 
     @property
     def name(self) -> str:

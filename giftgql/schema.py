@@ -10,9 +10,11 @@ from strawberry.tools import merge_types
 from strawberry.types import ExecutionContext
 from strawberry.types.base import get_object_definition
 
+from giftgql.audit.api import AuditQuery
 from giftgql.campaigns.api import CampaignMutation, CampaignQuery
 from giftgql.cards.api import CardMutation, CardQuery
 from giftgql.documents import Documents, ReadDocument
+from giftgql.erasure.api import ErasureMutation
 from giftgql.errors import ErrorCode, OperationTooComplex, Refusal
 from giftgql.fields import Requires
 from giftgql.imports.api import ImportQuery
@@ -37,6 +39,7 @@ Query = merge_types(
     (
         *(CardQuery, MovementQuery, ProductQuery, PoolQuery, ImportQuery, CampaignQuery),
         *(OrderQuery, ReportQuery, MemberQuery, OutboxQuery, WebhookQuery, StaffQuery),
+        AuditQuery,
     ),
 )
 Mutation = merge_types(
@@ -44,7 +47,7 @@ Mutation = merge_types(
     (
         *(CardMutation, IssuingMutation, MovementMutation, StandingMutation),
         *(ProductMutation, PoolMutation, CampaignMutation, OrderMutation),
-        *(MemberMutation, OutboxMutation, WebhookMutation),
+        *(MemberMutation, ErasureMutation, OutboxMutation, WebhookMutation),
     ),
 )
 

@@ -8,18 +8,22 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from enum import StrEnum
 
 import structlog
 from sqlalchemy import Connection
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql import migrations
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.database import Database
 from giftgql.installation import service as installation
 from giftgql.jobs import service as jobs
 from giftgql.ledger.coalesce import Coalescer
-from giftgql.permissions import THE_SERVER
+from giftgql.permissions import THE_OPERATOR, THE_SERVER, Caller
 from giftgql.settings import Settings
+from giftgql.statements import Slow
 from giftgql.store import Store, Transaction
 from giftgql.vault import Keyring, KeyringError, Vault
 
@@ -30,7 +34,17 @@ RESEAL = "reseal"
 
 
 class DatabaseTooNew(Exception):
-    """The database was migrated by a newer giftgql. The sentence says what to do."""
+    """A newer giftgql has changed the database so that this one cannot work with it. The sentence
+    says what to do."""
+
+
+class Form(StrEnum):
+    """How the form of the database compares with the one this version makes."""
+
+    OLDER = "older"
+    SAME = "same"
+    NEWER = "newer"
+    """A newer version has added to it what this one makes no use of."""
 
 
 class DatabaseUnusable(Exception):
@@ -43,6 +57,7 @@ async def open_store(settings: Settings, *, serving: bool = False) -> Store:
     Raises KeyringError, DatabaseTooNew, DatabaseUnusable or AnotherServer; each says what to do.
     """
     database = Database.of(settings)
+    Slow(settings.slow_ms).watch(database.reader, database.writer)
     try:
         if serving:
             database.claim_server()
@@ -54,18 +69,18 @@ async def open_store(settings: Settings, *, serving: bool = False) -> Store:
         if reason := why_unusable(error):
             raise DatabaseUnusable(reason) from error
         raise
-    if before != migrations.newest():
-        log.info("database migrated", before=before, now=migrations.newest())
+    if before is Form.OLDER:
+        log.info("database migrated", now=migrations.newest())
     store = Store(database, vault, settings)
     store.poster = Coalescer(store)
     return store
 
 
 @asynccontextmanager
-async def alone(store: Store) -> AsyncIterator[Transaction]:
+async def alone(store: Store, caller: Caller = THE_SERVER) -> AsyncIterator[Transaction]:
     """A transaction for what must not be done twice: one at a time, over all processes."""
     async with store.database.migrating() as session:
-        yield _transaction(store, session)
+        yield _transaction(store, session, caller)
 
 
 async def rotate_keys(store: Store) -> None:
@@ -75,7 +90,7 @@ async def rotate_keys(store: Store) -> None:
     where this machine's key file is behind the database.
     """
     path = store.settings.keyring_file
-    async with alone(store) as tx:
+    async with alone(store, THE_OPERATOR) as tx:
         ring = Keyring.read(path)
         await installation.adopt(tx, Vault(ring))
         ring.rotated().write(path, replacing=True)
@@ -83,12 +98,13 @@ async def rotate_keys(store: Store) -> None:
         await installation.adopt(tx, store.vault)
         await tx.read_clock()
         await jobs.add(tx, RESEAL)
+        await audit.record(tx, Event.KEY_ROTATED, "keys", key=store.vault.ring.primary)
 
 
-async def pending_migration(session: AsyncSession) -> bool:
-    """Whether the database is in an older form than this version's. Raises DatabaseTooNew."""
+async def form_of(session: AsyncSession) -> Form:
+    """The form of the database, an empty one being older. Raises DatabaseTooNew."""
     connection = await session.connection()
-    return await connection.run_sync(_found) != migrations.newest()
+    return _form(await connection.run_sync(migrations.current))
 
 
 _TELLING_RESULTS = frozenset(
@@ -118,35 +134,42 @@ def why_unusable(error: BaseException) -> str | None:
     return f"The database cannot be used: {said}. Check GIFTGQL_DATABASE_URL and its rights."
 
 
-async def _migrate(session: AsyncSession, settings: Settings) -> str | None:
-    """Bring the database up to date; returns the form it was in, None if it was empty."""
-    connection = await session.connection()
+async def _migrate(session: AsyncSession, settings: Settings) -> Form:
+    """Bring the database up to date; returns how its form was before."""
+    before = await form_of(session)
+    if before is Form.OLDER:
 
-    def bring_up_to_date(sync: Connection) -> str | None:
-        found = _found(sync)
-        if found != migrations.newest():
-            migrations.upgrade(sync, settings.zone)
-        return found
+        def bring_up_to_date(connection: Connection) -> None:
+            migrations.upgrade(connection, settings.zone)
 
-    return await connection.run_sync(bring_up_to_date)
-
-
-def _found(connection: Connection) -> str | None:
-    found = migrations.current(connection)
-    if found is not None and found not in migrations.known():
-        raise DatabaseTooNew(
-            "The database was used by a newer giftgql. Start that version, or a newer one."
-        )
-    return found
+        await (await session.connection()).run_sync(bring_up_to_date)
+    return before
 
 
-def _transaction(store: Store, session: AsyncSession) -> Transaction:
-    return Transaction(store, THE_SERVER, datetime.now(UTC), session)
+def _form(found: str | None) -> Form:
+    if found == migrations.newest():
+        return Form.SAME
+    if found is None or found in migrations.known():
+        return Form.OLDER
+    if migrations.has_only_added(found):
+        return Form.NEWER
+    raise DatabaseTooNew(
+        "The database was used by a newer giftgql. Start that version, or a newer one."
+    )
+
+
+def without_keys() -> Vault:
+    """A vault for what needs none: nothing can be sealed or opened with it."""
+    return Vault(Keyring(0, 0, {}))
+
+
+def _transaction(store: Store, session: AsyncSession, caller: Caller = THE_SERVER) -> Transaction:
+    return Transaction(store, caller, datetime.now(UTC), session)
 
 
 async def _adopt_keys(database: Database, session: AsyncSession, settings: Settings) -> Vault:
     path = settings.keyring_file
-    tx = _transaction(Store(database, Vault(Keyring(0, 0, {})), settings), session)
+    tx = _transaction(Store(database, without_keys(), settings), session)
     if not path.exists() and not await installation.has_keys(tx):
         if settings.production:
             raise KeyringError(

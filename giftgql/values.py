@@ -1,6 +1,7 @@
 """Types shared by all features, and the reading of input: once, at the edge, into what fits."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any, Generic, NewType, TypeVar, dataclass_transform
 
 import orjson
@@ -9,11 +10,11 @@ from strawberry.types.base import get_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.scalar import ScalarDefinition
 
+from giftgql.choices import RedemptionStrategy
 from giftgql.codes import CodeType
 from giftgql.errors import Described, ErrorCode, InvalidInput, NotFound
 from giftgql.money import Money
 from giftgql.paging import FURTHEST_SKIP, LARGEST_PAGE, Page
-from giftgql.settings import RedemptionStrategy
 
 Input = TypeVar("Input", bound=type)
 EnumClass = TypeVar("EnumClass", bound=type[Described])
@@ -71,11 +72,11 @@ def results(shown: list[Item], page: Page[Any]) -> Results[Item]:
     )
 
 
-def register(description: str) -> Callable[[EnumClass], EnumClass]:
+def register(description: str, name: str | None = None) -> Callable[[EnumClass], EnumClass]:
     """Make a text enum a GraphQL enum, described by its members."""
 
     def decorate(members: EnumClass) -> EnumClass:
-        strawberry.enum(members, description=description)
+        strawberry.enum(members, name=name, description=description)
         definition: StrawberryEnumDefinition = members.__strawberry_definition__  # type: ignore[attr-defined]
         for value in definition.values:
             value.description = members[value.name].description
@@ -141,6 +142,13 @@ def text(value: str, field: str, longest: int, *, lines: bool = False) -> str:
     if any(character < " " or "\x7f" <= character <= "\x9f" for character in plain):
         raise InvalidInput(field, "has control characters")
     _refuse_half_characters(value, field)
+    return value
+
+
+def moment(value: datetime | None, field: str) -> datetime | None:
+    """A moment that a list begins or ends at, with its time zone."""
+    if value is not None and value.tzinfo is None:
+        raise InvalidInput(field, "needs a time zone, such as Z")
     return value
 
 

@@ -7,12 +7,14 @@ ends and an expired card is refused when their time is up.
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from giftgql.audit import seals
 from giftgql.campaigns import service as campaigns
 from giftgql.cards import service as cards
 from giftgql.errors import Unavailable
 from giftgql.generation import service as generation
 from giftgql.imports import receiving
 from giftgql.imports import service as imports
+from giftgql.installation import service as installation
 from giftgql.jobs import service as jobs
 from giftgql.jobs.models import JobState
 from giftgql.jobs.runner import Lane, Work, Works
@@ -28,7 +30,7 @@ from giftgql.tries import service as tries
 from giftgql.webhooks import delivery, following
 from giftgql.webhooks import service as webhooks
 
-SWEEP = "sweep"
+SWEEP, SEAL = "sweep", "audit.seal"
 
 LOOK_AGAIN = 0.2
 """Seconds until a job that failed, or is somebody else's, is looked at again."""
@@ -51,8 +53,24 @@ async def sweep(store: Store, lease: Lease | None = None) -> bool:
     return False
 
 
+async def seal(store: Store, lease: Lease) -> bool:
+    """Seal the events of the audit trail that are settled."""
+    up_to = await seals.settled(store)
+    while up_to and await _batch(store, lease, lambda tx: seals.seal_next(tx, up_to)):
+        pass
+    return False
+
+
 async def reseal(store: Store, lease: Lease) -> bool:
-    """Seal the next codes, then the next secrets, with the primary key."""
+    """Seal the next codes, then the next secrets, with the primary key.
+
+    The key file is read first: by the key of before it all are sealed. Raises NotDone where it is
+    older than the database's newest key: another machine's server may have it.
+    """
+    store.vault.reload()
+    async with store.read() as reading:
+        if await installation.newest_key(reading) > store.vault.ring.primary:
+            raise jobs.NotDone("the key file of this machine is older than the newest key")
     is_sealed = await _batch(store, lease, cards.reseal) or await _batch(
         store, lease, webhooks.reseal
     )
@@ -68,7 +86,8 @@ async def _batch(store: Store, lease: Lease | None, batch: Batch) -> int:
 
 WORKS: Works = {
     SWEEP: Work(sweep, again_in=lambda store: store.settings.sweep_seconds),
-    RESEAL: Work(reseal),
+    SEAL: Work(seal, again_in=lambda store: store.settings.sweep_seconds),
+    RESEAL: Work(reseal, patience=jobs.A_DAY),
     campaigns.JOB: Work(generation.make_cards, give_up=campaigns.fail),
     imports.JOB: Work(imports.import_rows, give_up=imports.fail),
     generation.PINS: Work(generation.harden_pins),
@@ -89,7 +108,7 @@ WORKS: Works = {
 }
 
 LANES = (
-    *((SWEEP,), (campaigns.JOB, imports.JOB, RESEAL), (generation.PINS,)),
+    *((SWEEP, SEAL), (campaigns.JOB, imports.JOB, RESEAL), (generation.PINS,)),
     (webhooks.FAN_OUT,),
     *((mail.JOB,), (webhooks.DELIVERY,)) * 4,
 )
@@ -109,7 +128,8 @@ async def _see_to_the_sweep(store: Store) -> None:
     while True:
         try:
             async with store.write() as tx:
-                await jobs.add(tx, SWEEP)
+                for kind in (SWEEP, SEAL):
+                    await jobs.add(tx, kind)
         except Unavailable:
             await asyncio.sleep(1)
         else:

@@ -56,9 +56,9 @@ async def disarm(store: Store) -> None:
                 connection.execute(f"DROP TRIGGER {name}")
         return
     async with store.write() as tx:
-        connection = await tx.session.connection()
-        for table, name in (await connection.execute(_CHECKS)).all():
-            await connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
+        checked = await tx.session.connection()
+        for table, name in (await checked.execute(_CHECKS)).all():
+            await checked.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
 
 
 _CHECKS = text(
@@ -68,15 +68,15 @@ _CHECKS = text(
 
 
 @asynccontextmanager
-async def damaged(store: Store, how: str) -> AsyncIterator[Transaction]:
-    """The disarmed books as they are with a damage, in a transaction that comes to nothing."""
+async def damaged(store: Store, *how: str) -> AsyncIterator[Transaction]:
+    """The disarmed tables as they are with a damage, in a transaction that comes to nothing."""
 
     class Undone(Exception):
         pass
 
     with suppress(Undone):
         async with store.write() as tx:
-            await write_anything(tx, how)
+            await write_anything(tx, *how)
             yield tx
             raise Undone
 

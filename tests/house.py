@@ -1,7 +1,7 @@
 """The plan of the house, in tables: features, layers, and who may know whom and what."""
 
 FEATURES = (
-    *("openid", "installation", "requests", "clients", "members", "audit", "tries"),
+    *("openid", "installation", "audit", "requests", "clients", "members", "tries"),
     *("staff", "jobs"),
     *("ledger", "products", "pools", "campaigns", "cards", "outbox", "succession", "standing"),
     *(
@@ -9,6 +9,7 @@ FEATURES = (
         "issuing",
         "mail",
         "orders",
+        "erasure",
         "webhooks",
         "imports",
         "generation",
@@ -23,6 +24,8 @@ NOUNS = {
     ("openid", "tokens"): 1,
     ("openid", "calls"): 1,
     ("openid", "provider"): 2,
+    ("audit", "criteria"): 1,
+    ("audit", "seals"): 21,
     ("ledger", "orders"): 1,
     ("ledger", "books"): 2,
     ("ledger", "reasons"): 3,
@@ -44,6 +47,7 @@ NOUNS = {
     ("cards", "bulk"): 21,
     ("cards", "stock"): 22,
     ("cards", "found"): 22,
+    ("cards", "owners"): 22,
     ("outbox", "mails"): 1,
     ("outbox", "webhooks"): 1,
     ("movements", "criteria"): 1,
@@ -60,6 +64,7 @@ NOUNS = {
     ("cards", "mentions"): 12,
     ("cards", "presented"): 12,
     ("cards", "views"): 11,
+    ("cards", "reveals"): 12,
     ("cards", "inputs"): LAYERS["inputs"],
     ("cards", "shown"): 35,
     ("movements", "inputs"): LAYERS["inputs"],
@@ -97,7 +102,7 @@ NOUNS = {
 """Modules beside the four, with their layer."""
 
 TYPES = {
-    *("models", "ledger.orders", "ledger.books", "products.expiration"),
+    *("models", "ledger.orders", "ledger.books", "products.expiration", "audit.criteria"),
     *("cards.criteria", "cards.views", "cards.presented", "cards.mentions", "movements.criteria"),
     *("outbox.mails", "outbox.webhooks"),
 }
@@ -114,6 +119,8 @@ OF_EARLIER_FEATURES = {
     "views": {*TYPES, "service"},
     "shown": {*TYPES, "service", "api", "cards.shown"},
     "runner": {"service"},
+    "reveals": {"models", "service"},
+    "seals": set(),
     "pool_rows": {"products.expiration"},
     "card_batch": {*TYPES, "service", "cards.bulk"},
     "pool_batch": {*TYPES, "service"},
@@ -133,6 +140,7 @@ OF_EARLIER_FEATURES = {
     "found": {*TYPES, "service", "tries.failures"},
     "bulk": {*TYPES, "service"},
     "stock": {*TYPES, "service"},
+    "owners": {"service"},
     "calculation": set(),
     "refusals": set(),
     "asked": {"cards.presented", "service"},
@@ -145,6 +153,7 @@ OF_EARLIER_FEATURES = {
     "service": {
         *TYPES,
         *("service", "campaigns.code_config", "cards.bulk", "cards.stock", "jobs.ahead"),
+        "cards.owners",
     },
     "inputs": {*TYPES, "service", "api", "movements.inputs"},
     "admission": {*TYPES, "service", "cards.visibility", "tries.failures"},
@@ -166,19 +175,21 @@ TEXTS |= {"imports.cells", "imports.card_rows", "imports.pool_rows"}
 """They read and make text: no database, no clock, no files of their own."""
 
 ABOVE = {
-    *("store", "startup", "doctor", "server", "schema", "work", "app"),
-    *("cli", "cli_reports", "cli_bulk", "cli_staff", "web", "backoffice"),
+    *("store", "startup", "doctor", "examination", "server", "schema", "work", "app"),
+    *("cli", "cli_audit", "cli_reports", "cli_bulk", "cli_staff", "web", "backoffice"),
+    *("condition", "exposition", "backups", "cli_operations"),
 }
 """They put features together. Of these a feature knows only the store."""
 
-NAMES_REPOSITORIES = {"store", "startup", "doctor", "migrations"}
+NAMES_REPOSITORIES = {"store", "startup", "examination", "migrations"}
 SQL = {"sqlalchemy", "sqlmodel", "asyncpg", "aiosqlite", "alembic"}
 GRAPHQL = {"strawberry", "graphql"}
 HTTP = {"starlette", "uvicorn"}
 CALLS_OTHERS = {"webhooks.calls", "openid.calls", "network"}
 MAY_SQL = {
     *("models", "repository", "columns", "rows"),
-    *("database", "sqlite", "store", "startup", "migrations"),
+    *("database", "examination", "sqlite", "postgres", "outages", "statements", "store"),
+    *("startup", "migrations"),
 }
 MAY_GRAPHQL = {
     "api",

@@ -19,6 +19,7 @@ ROOT_FIELDS = {
     "outbox": "{ outbox { until } }",
     "order": "{ order { until } }",
     "viewer": "{ viewer { id } }",
+    "auditEvent": "{ auditEvent { until } }",
     **{
         name: f"mutation {{ {name}({given}) {{ {answered} }} }}"
         for name, given, answered in (
@@ -61,6 +62,7 @@ ROOT_FIELDS = {
             ("webhookTest", 'webhook: {id: "1"}', "id"),
             ("memberAdd", 'member: {id: "C2"}', "id"),
             ("memberEdit", 'member: {id: "C1", name: "Me"}', "id"),
+            ("memberErase", 'member: {id: "C1"}', "id"),
             ("memberTokenAdd", 'member: {id: "C1"}', "token"),
         )
     },

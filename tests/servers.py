@@ -25,7 +25,10 @@ from tests import spawner
 from tests.spawner import Process
 
 PATIENCE = 30.0
-PATIENT = {"GIFTGQL_LOCK_SECONDS": "30", "GIFTGQL_STATEMENT_SECONDS": "30"}
+PATIENT = {
+    **{f"GIFTGQL_{what}_SECONDS": "30" for what in ("LOCK", "POOL", "CONNECT", "STATEMENT")},
+    "GIFTGQL_REQUEST_SECONDS": "300",
+}
 """A busy machine refuses nobody; tests of what is refused after a while say how long that is."""
 
 

@@ -45,7 +45,7 @@ QUERIES = {
     *("giftcard", "giftcardBalance", "giftcardTrans", "member", "me"),
     *("giftcardProduct", "giftcardPool", "giftcardCampaign", "giftcardImport"),
     *("giftcardLiability", "giftcardTransSummary", "ledgerCheck", "ledgerTrialBalance"),
-    *("outbox", "webhook", "order", "viewer"),
+    *("outbox", "webhook", "order", "viewer", "auditEvent"),
 }
 NOUNS = {
     "giftcard": ("giftcard", "GiftCard"),
@@ -67,6 +67,7 @@ VERBS = {
     *("Add", "Edit", "Capture", "Cancel", "Refund", "Transfer"),
     *("Block", "Unblock", "Disable", "Extend", "Unlock"),
     *("Remove", "Issue", "Publish", "Pause", "Resume", "Retry", "Resend", "Test", "Calculate"),
+    "Erase",
 }
 ANSWERS = {
     "giftcardTransfer": "GiftCardTrans",

@@ -64,7 +64,8 @@ class Callers:
         """The caller of a request, before its body is read. Raises Unauthenticated."""
         authorization = request.headers.get("authorization")
         if authorization is not None:
-            return await self.identify(authorization)
+            caller = await self.identify(authorization)
+            return caller.coming_from(sessions.origin_of(request))
         session = await sessions.calling(request)
         if session is None:
             raise Unauthenticated

@@ -16,6 +16,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from giftgql.app.responses import failure, json_response, refused
+from giftgql.audit.criteria import Criteria as AuditCriteria
+from giftgql.audit.models import Event
 from giftgql.cards.criteria import Criteria as CardCriteria
 from giftgql.cards.models import CardStatus
 from giftgql.errors import ErrorCode, InvalidInput, NotFound, Refusal
@@ -156,6 +158,23 @@ async def export_transactions(request: Request, caller: Caller) -> Response:
     )
 
 
+@for_callers
+async def export_audit(request: Request, caller: Caller) -> Response:
+    """`GET /exports/audit.csv?from=…&to=…&caller=…&event=…&subject=…&sourceId=…`: days."""
+    store: Store = request.app.state.store
+    asked = _asked(request, "from", "to", "caller", "event", "subject", "sourceId")
+    criteria = AuditCriteria(
+        caller=_text(asked, "caller", 80),
+        event=_member(Event, asked, "event"),
+        subject=_text(asked, "subject", 80),
+        source_id=_text(asked, "sourceId"),
+    )
+    first, last = _day(asked, "from"), _day(asked, "to")
+    return await _download(
+        await exports.audit_trail(store, caller, criteria, first=first, last=last)
+    )
+
+
 async def _download(table: Table) -> Response:
     """The table as a file. What refuses it before its first page is still answered as such."""
     pages = table.pages
@@ -197,9 +216,9 @@ def _id(request: Request, what: str) -> int:
     return int(digits)
 
 
-def _text(asked: dict[str, str], name: str) -> str | None:
+def _text(asked: dict[str, str], name: str, longest: int = 64) -> str | None:
     wanted = asked.get(name)
-    return None if wanted is None else text(wanted, name, 64)
+    return None if wanted is None else text(wanted, name, longest)
 
 
 def _is_asked(asked: dict[str, str], name: str) -> bool:

@@ -113,7 +113,7 @@ async def _answer(request: Request, provider: Provider, begun: Begun | None) -> 
             await tries.fail_at(tx, place)
         return refused("Not signed in", "Your organisation's answer was not accepted.", 403)
     roles = roles_of(claims, store.settings)
-    async with store.write() as tx:
+    async with store.write(sessions.signing_in(request)) as tx:
         name = name_of(claims)
         secret = await staff.sign_in_by_provider(
             tx,

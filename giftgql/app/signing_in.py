@@ -47,7 +47,7 @@ async def sign_in(request: Request) -> Response:
         await tries.require_free(reading, place)
         is_known = await staff.knows(reading, key)
     if is_known:  # who has no key gets no further than a read: writers wait for each other
-        async with store.write() as tx:
+        async with store.write(sessions.signing_in(request)) as tx:
             secret = await staff.sign_in(tx, key, instead_of=sessions.secret_of(request))
         if secret is not None:
             return admitted(request, secret, goes_on)
@@ -61,11 +61,11 @@ async def sign_out(request: Request) -> Response:
     """`POST /sign-out`: the session ends, for every process."""
     response = RedirectResponse("/sign-in", 303)
     try:
-        await sessions.posted(request)
+        session, _ = await sessions.posted(request)
     except Unauthenticated:
         return response  # it has ended already
     store: Store = request.app.state.store
-    async with store.write() as tx:
+    async with store.write(session.caller) as tx:
         await staff.sign_out(tx, sessions.secret_of(request))
     sessions.delete_cookie(response, request, sessions.NAME)
     return response

@@ -2,12 +2,17 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+from giftgql.audit.criteria import Criteria
 from giftgql.audit.models import AuditEvent, Event
+from giftgql.paging import Page, cut
 from giftgql.store import Reading, Transaction
 
 
-async def record(tx: Transaction, event: Event, subject: str, **facts: Any) -> None:
-    """Write down what this transaction does to a subject, e.g. `card:12`. Facts hold no secret."""
+async def record(
+    tx: Transaction, event: Event, subject: str, *, source_id: str | None = None, **facts: Any
+) -> None:
+    """Write down what this transaction does to a subject, e.g. `card:12`. Facts hold no secret,
+    and nothing of a person but ids."""
     await tx.audit.add(
         AuditEvent(
             event=event,
@@ -15,6 +20,9 @@ async def record(tx: Transaction, event: Event, subject: str, **facts: Any) -> N
             caller=tx.caller.name,
             facts=facts,
             created_at=tx.now,
+            address=tx.caller.origin.address,
+            request_id=tx.caller.origin.request_id,
+            source_id=source_id,
         )
     )
 
@@ -24,3 +32,25 @@ async def since(
 ) -> Sequence[AuditEvent]:
     """What of this was done to subjects from a moment on, the first event first."""
     return await reading.audit.since(subjects, events, at)
+
+
+async def revealed(tx: Transaction, at: datetime) -> dict[str, datetime]:
+    """The subjects of which the caller saw codes in clear from a moment on, and when last."""
+    return await tx.audit.revealed(tx.caller.name, at)
+
+
+async def page(
+    reading: Reading, criteria: Criteria, *, first: int, skip: int = 0
+) -> Page[AuditEvent]:
+    """Events by id."""
+    found = await reading.audit.page(cut(first, skip), criteria)
+    return Page(found[:first], len(found) > first)
+
+
+async def latest(
+    reading: Reading, criteria: Criteria, *, first: int, before: int | None = None
+) -> Page[AuditEvent]:
+    """Events, the newest first, from those before one."""
+    cut(first, 0)
+    found = await reading.audit.latest(criteria, before=before, many=first + 1)
+    return Page(found[:first], len(found) > first)

@@ -16,7 +16,7 @@ from giftgql.backoffice import (
 )
 from giftgql.backoffice.actions import Action, Done, Reach, Task
 from giftgql.backoffice.pages import Problem, Visit
-from giftgql.cards import found
+from giftgql.cards import found, reveals
 from giftgql.cards import service as cards
 from giftgql.cards.criteria import Criteria
 from giftgql.cards.views import CardView
@@ -108,7 +108,7 @@ async def show(
 ) -> Response:
     """The page, with what was done or refused just now. Refuses `NOT_FOUND` and, as the API does
     for the same look-up, `PERMISSION_DENIED`."""
-    view = await _view(visit, reach)
+    view = await reveals.shown(visit.context, await _view(visit, reach))
     async with visit.read() as reading:
         around = await _around(visit, reading, view, before)
         notice = "" if done is None else await _notice(visit, reading, view, done)

@@ -72,6 +72,12 @@ SECTIONS = (
         (Permission.MANAGE_WEBHOOKS,),
         "The systems that are told what happens, and whether they answer.",
     ),
+    Section(
+        "Audit",
+        "/office/audit",
+        (Permission.VIEW_AUDIT,),
+        "Who did what, when, and from where.",
+    ),
 )
 
 

@@ -3,6 +3,7 @@
 from starlette.routing import Route
 
 from giftgql.backoffice import (
+    audit,
     campaigns,
     cards,
     home,
@@ -45,5 +46,6 @@ ROUTES = [
     Route("/office/webhooks", webhooks.show_all, methods=["GET"]),
     Route("/office/webhooks/{id:int}", webhooks.show, methods=["GET"]),
     Route("/office/webhooks/{id:int}/{action}", webhooks.act, methods=["POST"]),
+    Route("/office/audit", audit.show, methods=["GET"]),
     Route("/office/{path:path}", home.missing, methods=["GET"]),  # the last: it takes all
 ]

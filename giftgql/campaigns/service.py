@@ -2,7 +2,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from hashlib import sha256
+from typing import Any
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.campaigns.code_config import CodeConfig
 from giftgql.campaigns.models import Campaign, CampaignStatus
 from giftgql.campaigns.repository import Criteria
@@ -66,7 +69,9 @@ async def add(tx: Transaction, new: NewCampaign) -> Campaign:
     if campaign_id is None:
         raise Conflict("name", "A campaign with this name is there already.")
     await jobs.add(tx, JOB, campaign_id)
-    return await _locked(tx, campaign_id)
+    made = await _locked(tx, campaign_id)
+    await _record(tx, Event.CAMPAIGN_ADDED, made, count=new.count, value=new.value)
+    return made
 
 
 async def extend(tx: Transaction, campaign_id: int, more: int) -> Campaign:
@@ -84,6 +89,7 @@ async def extend(tx: Transaction, campaign_id: int, more: int) -> Campaign:
     await tx.campaigns.update(campaign, {"count": count, "status": status, "modified_at": tx.now})
     if not is_paused:
         await jobs.add(tx, JOB, campaign_id)
+    await _record(tx, Event.CAMPAIGN_EXTENDED, campaign, more=more)
     return campaign
 
 
@@ -92,6 +98,7 @@ async def pause(tx: Transaction, campaign_id: int) -> Campaign:
     campaign = await _locked(tx, campaign_id)
     if campaign.status is CampaignStatus.IN_PROGRESS:
         await jobs.cancel(tx, JOB, campaign_id)
+        await _record(tx, Event.CAMPAIGN_PAUSED, campaign)
         return await _set_status(tx, campaign, CampaignStatus.PAUSED)
     if campaign.status is not CampaignStatus.PAUSED:
         raise Conflict("id", "No cards of the campaign are being made.")
@@ -103,6 +110,7 @@ async def resume(tx: Transaction, campaign_id: int) -> Campaign:
     campaign = await _locked(tx, campaign_id)
     if campaign.status in (CampaignStatus.PAUSED, CampaignStatus.FAILED):
         await jobs.add(tx, JOB, campaign_id)
+        await _record(tx, Event.CAMPAIGN_RESUMED, campaign)
         return await _set_status(tx, campaign, CampaignStatus.IN_PROGRESS)
     if campaign.status is not CampaignStatus.IN_PROGRESS:
         raise Conflict("id", "The campaign is done or cancelled.")
@@ -115,6 +123,7 @@ async def cancel(tx: Transaction, campaign_id: int) -> Campaign:
     if campaign.status is CampaignStatus.CANCELLED:
         return campaign
     await jobs.cancel(tx, JOB, campaign_id)
+    await _record(tx, Event.CAMPAIGN_CANCELLED, campaign)
     return await _set_status(tx, campaign, CampaignStatus.CANCELLED)
 
 
@@ -198,3 +207,7 @@ async def _locked(tx: Transaction, campaign_id: int) -> Campaign:
 async def _set_status(tx: Transaction, campaign: Campaign, status: CampaignStatus) -> Campaign:
     await tx.campaigns.update(campaign, {"status": status, "modified_at": tx.now})
     return campaign
+
+
+async def _record(tx: Transaction, event: Event, campaign: Campaign, **facts: Any) -> None:
+    await audit.record(tx, event, f"campaign:{campaign.id}", **facts)

@@ -52,6 +52,18 @@ class CardRepository:
             setattr(card, name, value)
         await self.session.flush()
 
+    async def ids_of_member(self, member_id: str) -> Sequence[int]:
+        query = (
+            select(GiftCard.id).where(GiftCard.member_id == member_id).order_by(col(GiftCard.id))
+        )
+        return [each for each in (await self.session.exec(query)).all() if each is not None]
+
+    async def forget_words(self, card_ids: Collection[int]) -> None:
+        """Leave no note, metadata or recipient of cards."""
+        gone = dict.fromkeys(("note", "details", "recipient"))
+        change = update(GiftCard).where(col(GiftCard.id).in_(card_ids)).values(**gone)
+        await self.session.exec(change)
+
     async def find_by_fingerprints(
         self, fingerprints: Collection[bytes]
     ) -> Sequence[tuple[bytes, GiftCard, Account, Code | None]]:

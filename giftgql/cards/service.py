@@ -5,10 +5,13 @@ from datetime import date, datetime
 from typing import Any
 
 from giftgql import codes
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.cards.criteria import Criteria
 from giftgql.cards.models import Code, CodeEnding, GiftCard
 from giftgql.cards.views import CardView, ids, unseal, views
 from giftgql.cards.visibility import USE, usable_by
+from giftgql.choices import RedemptionStrategy
 from giftgql.codes import CodeText, CodeType
 from giftgql.errors import (
     CardReplaced,
@@ -24,10 +27,10 @@ from giftgql.errors import (
 from giftgql.installation import service as installation
 from giftgql.ledger import service as ledger
 from giftgql.ledger.models import Account
+from giftgql.members import service as members
 from giftgql.paging import Page, cut, page_of
 from giftgql.requests import service as requests
 from giftgql.requests.service import Once
-from giftgql.settings import RedemptionStrategy
 from giftgql.store import Reading, Transaction
 
 ROTATION_BATCH = 500
@@ -87,12 +90,25 @@ class CardChange:
         """Whether it is about who can use the card, and how."""
         return bool(self.codes or self.revoked) or self.member_id is not None
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What is changed, as the audit trail keeps it: no code, and no word of a note."""
+        return {
+            "codes": sorted(new.kind.value for new in self.codes),
+            "revoked": sorted(kind.value for kind in self.revoked),
+            "member": self.member_id,
+            "changed": sorted(self.facts),
+        }
+
 
 async def add(tx: Transaction, new: NewCard) -> CardView:
     """Make a card with its codes: balance zero, not activated. With a key, once."""
     if (done := await requests.claim(tx, new.request)) is not None:
         return await replayed(tx, done)
-    return await answered(tx, new.request, await make(tx, new))
+    card_id = await make(tx, new)
+    kinds = sorted(code.kind.value for code in new.codes)
+    await audit.record(tx, Event.CARD_ADDED, f"card:{card_id}", codes=kinds, member=new.member_id)
+    return await answered(tx, new.request, card_id)
 
 
 async def make(tx: Transaction, new: NewCard) -> int:
@@ -151,6 +167,7 @@ async def edit(tx: Transaction, change: CardChange, *, with_history: bool = Fals
     added = await _add_codes(tx, new)
     is_reached_otherwise = bool(change.codes or change.revoked)
     await ledger.touch(tx, funds.id, is_reached_otherwise=is_reached_otherwise)
+    await audit.record(tx, Event.CARD_EDITED, f"card:{funds.id}", **change.told)
     account = (await ledger.accounts(tx, [funds.id]))[funds.id]
     live, just_set = [*kept, *added], ids(added)
     await requests.settle(tx, change.request, _outcome(card, account, live, just_set))
@@ -177,7 +194,8 @@ async def find(
     pairs = {account.id: (card, account) for card, account, _ in found}
     live = {code.id: code for _, _, code in found if code is not None}.values()
     by_id = [pairs[card_id] for card_id in sorted(pairs)]
-    return await views(reading, by_id, live=list(live), with_history=with_history)
+    typed = ids([code for code in live if code.fingerprint in prints])
+    return await views(reading, by_id, live=list(live), presented=typed, with_history=with_history)
 
 
 async def page(
@@ -335,7 +353,7 @@ async def _settled_owner(tx: Transaction, card: GiftCard, member_id: str | None)
 
 
 async def _require_member(tx: Transaction, member_id: str) -> None:
-    if await tx.members.get(member_id) is None:
+    if not await members.exists(tx, member_id):
         raise MemberNotFound
 
 

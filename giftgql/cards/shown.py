@@ -1,21 +1,24 @@
 """Cards and codes as the API shows them: types of its schema."""
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import date, datetime
+from typing import cast
 
 import strawberry
 
 from giftgql import qr_codes
+from giftgql.cards import reveals
 from giftgql.cards.models import CardStatus, CodeEnding
 from giftgql.cards.views import CardView
 from giftgql.cards.visibility import SeenCode
+from giftgql.choices import RedemptionStrategy
 from giftgql.codes import CodeType
 from giftgql.context import Info
-from giftgql.fields import resolved
+from giftgql.fields import resolved, selected
 from giftgql.members.api import Member, members_by_id
 from giftgql.money import Money
 from giftgql.permissions import Caller, Permission
-from giftgql.settings import RedemptionStrategy
 from giftgql.values import JSONObject, register, silent
 
 register("How a code ended.")(CodeEnding)
@@ -32,7 +35,9 @@ class Code:
     code_type: CodeType = strawberry.field(description="What the code is for.")
     code: str = strawberry.field(
         description="The code as it was given or made; or, if `isMasked`, twelve asterisks and "
-        "its last characters, at most four. A masked value finds nothing."
+        "its last characters, at most four. A masked value finds nothing. What is in clear by "
+        "`ViewUnmaskedGiftCardCodes` is in the audit trail, and masked beyond a number of cards "
+        "an hour and a day."
     )
     is_masked: bool = strawberry.field(description="Whether `code` is hidden but for its end.")
     expires_on: date | None = strawberry.field(
@@ -130,12 +135,19 @@ class GiftCard:
     )
     created_at: datetime = strawberry.field(description="When the card was made, UTC.")
     modified_at: datetime = strawberry.field(description="When it last changed, UTC.")
-    codes: list[Code] = strawberry.field(
+    view: strawberry.Private[CardView]
+
+    @resolved(
         description="The live codes that the caller may see, expired ones too; at most one a type."
     )
-    code_history: list[Code] = strawberry.field(
+    def codes(self, info: Info) -> list[Code]:
+        return cast("list[Code]", _codes(self.view, info, of_history=False))
+
+    @resolved(
         description="The latest 100 ended codes that the caller may see, the last ended first."
     )
+    def code_history(self, info: Info) -> list[Code]:
+        return cast("list[Code]", _codes(self.view, info, of_history=True))
 
     @resolved(description="The owner. Null without `ViewMembers`, but for the member itself.")
     async def member(self, info: Info) -> Member | None:
@@ -185,9 +197,25 @@ class GiftCard:
             removed=card.removed_at is not None,
             created_at=card.created_at,
             modified_at=account.modified_at,
-            codes=[Code.of(code) for code in view.codes],
-            code_history=[Code.of(code) for code in view.history],
+            view=view,
         )
+
+
+def _codes(
+    view: CardView, info: Info, *, of_history: bool
+) -> list[Code] | Coroutine[None, None, list[Code]]:
+    """A card's codes; only those that are reveals, and asked for, are waited for: tills look cards
+    up all the time."""
+    if view.is_revealing and selected(info) & {"code", "qrCode", "isMasked"}:
+        return _revealed_codes(view, info, of_history=of_history)
+    return [Code.of(code) for code in (view.history if of_history else view.codes)]
+
+
+async def _revealed_codes(view: CardView, info: Info, *, of_history: bool) -> list[Code]:
+    """Masked where they are of too many cards."""
+    if not await info.context.load(reveals.batch, view.account.id):
+        view = view.masked()
+    return [Code.of(code) for code in (view.history if of_history else view.codes)]
 
 
 def _id(number: int | None) -> strawberry.ID | None:

@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from typing import Any
 
 from giftgql.cards.models import CardStatus, Code, GiftCard, shown_status
 from giftgql.cards.visibility import SeenCode, seen_by
@@ -36,6 +37,19 @@ class CardView:
     is_replayed: bool = False
 
     @property
+    def is_revealing(self) -> bool:
+        """Whether to show its codes would be a reveal."""
+        return any(code.is_revealing for code in (*self.codes, *self.history))
+
+    def masked(self) -> "CardView":
+        """The same without what would be revealed."""
+        codes, history = (
+            [code.masked() if code.is_revealing else code for code in each]
+            for each in (self.codes, self.history)
+        )
+        return replace(self, codes=codes, history=history)
+
+    @property
     def status(self) -> CardStatus:
         return shown_status(self.account, self.now)
 
@@ -46,9 +60,11 @@ async def views(
     *,
     live: Sequence[Code] | None = None,
     just_set: Collection[int] = (),
+    presented: Collection[int] = (),
     with_history: bool = False,
 ) -> list[CardView]:
-    """Cards with their codes as the caller may see them; reads the codes that are not given."""
+    """Cards with their codes as the caller may see them; reads the codes that are not given. The
+    caller has just set, or `presented`, those of these ids."""
     card_ids = [account.id for _, account in cards]
     if live is None:
         live = await reading.cards.live_codes(card_ids) if card_ids else []
@@ -62,14 +78,9 @@ async def views(
     found = []
     for card, account in cards:
         mine, gone = live_by_card[account.id], ended_by_card[account.id]
+        how: Any = {"owner": card.member_id, "just_set": just_set, "presented": presented}
         shown, history = (
-            seen_by(
-                reading.caller,
-                each,
-                owner=card.member_id,
-                just_set=just_set,
-                unseal=lambda code: unseal(reading, code),
-            )
+            seen_by(reading.caller, each, **how, unseal=lambda code: unseal(reading, code))
             for each in (mine, gone)
         )
         balance, held, uses, _ = figures[account.id]

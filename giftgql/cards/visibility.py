@@ -4,7 +4,7 @@ Source: the table «Who sees which code» in section 2 of the behaviour referenc
 """
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import Enum, auto
 
@@ -39,7 +39,11 @@ class Sight(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SeenCode:
-    """A code as one caller may see it; `text` is in clear unless `is_masked`."""
+    """A code as one caller may see it; `text` is in clear unless `is_masked`.
+
+    To show one that `is_revealing` is a reveal: a code that the server made, to somebody who
+    neither asked for it just now nor typed it, and is not its member.
+    """
 
     id: int
     kind: CodeType
@@ -50,6 +54,11 @@ class SeenCode:
     created_at: datetime
     ended_at: datetime | None
     ending: CodeEnding | None
+    is_revealing: bool = False
+
+    def masked(self) -> "SeenCode":
+        """The same for who may not see it in clear after all."""
+        return replace(self, text=self.hidden, is_masked=True, is_revealing=False)
 
     @property
     def hidden(self) -> str:
@@ -77,15 +86,18 @@ def seen_by(
     *,
     owner: str | None,
     just_set: Collection[int],
+    presented: Collection[int],
     unseal: Callable[[Code], CodeText],
 ) -> list[SeenCode]:
-    """The codes that a caller may see. Only those shown in clear are opened."""
+    """The codes that a caller may see; of `presented` ones it knows the text. Only those shown in
+    clear are opened."""
     seen = []
     for code in codes:
         assert code.id is not None
         how = sight(caller, code.kind, owner=owner, just_set=code.id in just_set)
         if how is Sight.HIDDEN:
             continue
+        is_known = caller.member_id is not None or code.id in just_set or code.id in presented
         text = unseal(code).clear if how is Sight.CLEAR else masked(code.last_four)
         seen.append(
             SeenCode(
@@ -98,6 +110,7 @@ def seen_by(
                 created_at=code.created_at,
                 ended_at=code.ended_at,
                 ending=code.ending,
+                is_revealing=how is Sight.CLEAR and code.kind.is_generated and not is_known,
             )
         )
     return seen

@@ -2,8 +2,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from secrets import compare_digest
+from typing import Any
 
 from giftgql import credentials
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.clients.models import AccessToken, Client, ClientKey
 from giftgql.errors import NotFound
 from giftgql.permissions import Caller, CallerKind, Channel, holder_name, known_rights, rights
@@ -49,6 +52,8 @@ async def add(
         created_at=tx.now,
     )
     await tx.clients.add(client)
+    facts = {"roles": roles, "permissions": permissions, "channel": channel.value}
+    await _record(tx, Event.CLIENT_ADDED, client.public_id, **facts, only_trusted=only_trusted)
     return await _add_key(tx, client)
 
 
@@ -61,6 +66,7 @@ async def set_rights(
     if client is None:
         raise NotFound("clientId", "client")
     client.roles, client.permissions = known
+    await _record(tx, Event.CLIENT_RIGHTS_SET, client_id, roles=known[0], permissions=known[1])
 
 
 async def bind(tx: Transaction, client_id: str, *, only_trusted: bool) -> None:
@@ -69,6 +75,7 @@ async def bind(tx: Transaction, client_id: str, *, only_trusted: bool) -> None:
     if client is None:
         raise NotFound("clientId", "client")
     client.only_trusted = only_trusted
+    await _record(tx, Event.CLIENT_BOUND, client_id, only_trusted=only_trusted)
 
 
 async def rotate(tx: Transaction, client_id: str) -> Credential:
@@ -86,6 +93,7 @@ async def disable(tx: Transaction, client_id: str) -> None:
     """Refuse the client from now on, with its tokens and the member tokens it minted."""
     if not await tx.clients.disable(client_id, at=tx.now):
         raise NotFound("clientId", "enabled client")
+    await _record(tx, Event.CLIENT_DISABLED, client_id)
 
 
 async def grant_token(tx: Transaction, client_id: str, key: str) -> Token | None:
@@ -140,6 +148,7 @@ async def _add_key(tx: Transaction, client: Client) -> Credential:
     await tx.clients.add(
         ClientKey(id=key_id, client_id=client.id, digest=credentials.digest(key), created_at=tx.now)
     )
+    await _record(tx, Event.CLIENT_KEY_ADDED, client.public_id)
     return Credential(client.public_id, key)
 
 
@@ -148,3 +157,7 @@ def _caller(client: Client) -> Caller:
     return Caller(
         CallerKind.CLIENT, client.public_id, permissions, client.channel, client.only_trusted
     )
+
+
+async def _record(tx: Transaction, event: Event, client_id: str, **facts: Any) -> None:
+    await audit.record(tx, event, f"client:{client_id}", **facts)

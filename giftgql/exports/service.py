@@ -8,8 +8,11 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import orjson
+
 from giftgql.audit import service as audit
-from giftgql.audit.models import Event
+from giftgql.audit.criteria import Criteria as AuditCriteria
+from giftgql.audit.models import AuditEvent, Event
 from giftgql.campaigns import service as campaigns
 from giftgql.campaigns.models import Campaign
 from giftgql.cards import service as cards
@@ -47,6 +50,10 @@ TRANSACTIONS = (
     *("Captured", "Released", "Refunded", "Error", "SourceId", "RefNo", "Reason", "Caller"),
     *("RelatedId", "CreatedAt", "EndedAt"),
 )
+EVENTS = (
+    *("EventId", "CreatedAt", "Event", "Subject", "Caller", "Address", "RequestId", "SourceId"),
+    "Facts",
+)
 CODES = ("Code", "Value", "Currency", "StartsOn", "ExpiresOn", "CardId")
 
 _PINS = "pins export"
@@ -64,7 +71,7 @@ async def campaign_codes(
         campaign = await campaigns.get(tx, campaign_id)
         if with_pins:
             lease = await _lease_of_pins(tx, campaign)
-        facts = {"export": "campaign", "pins": with_pins}
+        facts: dict[str, Any] = {"export": "campaign", "pins": with_pins}
         await audit.record(tx, Event.CODES_EXPORTED, f"campaign:{campaign_id}", **facts)
     head = (CODES[0], "Pin", *CODES[1:]) if with_pins else CODES
     pages = _codes(store, caller, campaign, lease)
@@ -93,15 +100,37 @@ async def transaction_list(
     """Transactions by id; those of the days from `first` to `last`, where they are given."""
     caller.require(Permission.LIST_GIFT_CARD_TRANS)
     async with store.write(caller) as tx:
-        criteria = replace(
-            criteria,
-            begins=None if first is None else tx.start_of(max(first, FIRST_DAY)),
-            ends=None if last is None else tx.end_of(min(last, LAST_DAY)),
-        )
+        criteria = replace(criteria, **_days(tx, first, last))
         facts = _facts("transactions", criteria)
         await audit.record(tx, Event.CODES_EXPORTED, "transactions", **facts)
     pages = in_snapshot(store, caller, lambda reading: _transactions(reading, criteria))
     return Table("transactions", TRANSACTIONS, pages)
+
+
+async def audit_trail(
+    store: Store,
+    caller: Caller,
+    criteria: AuditCriteria,
+    *,
+    first: date | None = None,
+    last: date | None = None,
+) -> Table:
+    """Events of the audit trail by id; those of the days from `first` to `last`, where they are
+    given."""
+    caller.require(Permission.VIEW_AUDIT)
+    async with store.write(caller) as tx:
+        criteria = replace(criteria, **_days(tx, first, last))
+        await audit.record(tx, Event.CODES_EXPORTED, "audit", **_facts("audit", criteria))
+    pages = in_snapshot(store, caller, lambda reading: _events(reading, criteria))
+    return Table("audit", EVENTS, pages)
+
+
+def _days(reading: Reading, first: date | None, last: date | None) -> dict[str, Any]:
+    """When the days from `first` to `last` begin and end."""
+    return {
+        "begins": None if first is None else reading.start_of(max(first, FIRST_DAY)),
+        "ends": None if last is None else reading.end_of(min(last, LAST_DAY)),
+    }
 
 
 async def _lease_of_pins(tx: Any, campaign: Campaign) -> Lease:
@@ -211,6 +240,25 @@ async def _transactions(reading: Reading, criteria: TransCriteria) -> Pages:
         has_more = page.has_more
 
 
+async def _events(reading: Reading, criteria: AuditCriteria) -> Pages:
+    after, has_more = 0, True
+    while has_more:
+        page = await audit.page(reading, replace(criteria, after_id=after), first=PAGE)
+        if page.rows:
+            after = page.rows[-1].id or 0
+            yield [_event(each) for each in page.rows]
+        has_more = page.has_more
+
+
+def _event(event: AuditEvent) -> Sequence[object]:
+    facts = orjson.dumps(event.facts, option=orjson.OPT_SORT_KEYS).decode()
+    return (
+        *(event.id, event.created_at.isoformat(), event.event.value, safe(event.subject)),
+        *(safe(event.caller), safe(event.address), safe(event.request_id), safe(event.source_id)),
+        safe(facts),
+    )
+
+
 def _card(view: CardView, *, is_clear: bool) -> Sequence[object]:
     card, account = view.card, view.account
     seen = {code.kind: code for code in view.codes}
@@ -251,7 +299,7 @@ def _day(day: date | None) -> str:
     return day.isoformat() if day else ""
 
 
-def _facts(name: str, criteria: CardCriteria | TransCriteria) -> Mapping[str, Any]:
+def _facts(name: str, criteria: CardCriteria | TransCriteria | AuditCriteria) -> Mapping[str, Any]:
     """What of the list was asked for, as the audit trail keeps it."""
     filters = {key: str(value) for key, value in vars(criteria).items() if value is not None}
     return {"export": name, "filter": filters}

@@ -9,6 +9,8 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.errors import Conflict, NotFound
 from giftgql.imports.models import ImportChunk, ImportFile, ImportKind, ImportStatus
 from giftgql.jobs import service as jobs
@@ -79,6 +81,8 @@ async def _begun(
             if not await tx.imports.commence(file, {**facts, "modified_at": tx.now}):
                 raise _IsTaken
             await jobs.add(tx, JOB, import_id)
+            told = {"kind": file.kind.value, "rows": facts["rows"]}
+            await audit.record(tx, Event.IMPORT_ADDED, f"import:{import_id}", **told)
             return file
     return None
 

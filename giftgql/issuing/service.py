@@ -11,6 +11,7 @@ from giftgql.cards import service as cards
 from giftgql.cards import stock
 from giftgql.cards.service import NewCard, NewCode
 from giftgql.cards.views import CardView
+from giftgql.choices import RedemptionStrategy
 from giftgql.codes import CodeType
 from giftgql.errors import Conflict, MemberNotFound, PoolExhausted
 from giftgql.issuing.models import Publication
@@ -26,7 +27,6 @@ from giftgql.products.models import Product
 from giftgql.products.service import Preset
 from giftgql.requests import service as requests
 from giftgql.requests.service import Once
-from giftgql.settings import RedemptionStrategy
 from giftgql.store import Transaction
 
 
@@ -107,6 +107,8 @@ async def issue(tx: Transaction, wanted: Issue) -> CardView:
     price = 0 if wanted.is_complimentary else terms.price
     by = By(tx.caller.name, source_id=wanted.source_id, ref_no=wanted.ref_no)
     await fund(tx, card_id, Preset(price, terms.value), by)
+    given = {"product": wanted.product_id, "complimentary": wanted.is_complimentary}
+    await _record(tx, Event.CARD_ISSUED, card_id, source_id=wanted.source_id, **given)
     return await cards.answered(tx, wanted.request, card_id, is_new=pool is None)
 
 
@@ -142,6 +144,8 @@ async def publish(tx: Transaction, wanted: Publish) -> CardView:
         by = By(tx.caller.name, source_id=wanted.source_id, reason=f"campaign {campaign.id}")
         await fund(tx, card_id, Preset(0, campaign.value), by)
         await tx.publications.set_card(wanted.campaign_id, wanted.source_id, card_id)
+        given = {"campaign": wanted.campaign_id, "member": wanted.member_id}
+        await _record(tx, Event.CARD_PUBLISHED, card_id, source_id=wanted.source_id, **given)
     return await cards.answered(tx, wanted.request, card_id, is_new=False)
 
 
@@ -151,7 +155,7 @@ async def remove(tx: Transaction, card_id: int, reason: str) -> CardView:
     card = await stock.remove(tx, card_id)
     if card.pool_id is not None:
         await pools.count(tx, card.pool_id, -1)
-    await audit.record(tx, Event.CARD_REMOVED, f"card:{card_id}", reason=reason)
+    await _record(tx, Event.CARD_REMOVED, card_id, reason=reason)
     return await cards.view(tx, card_id)
 
 
@@ -219,3 +223,9 @@ async def _published(tx: Transaction, wanted: Publish) -> int:
 async def _require_member(tx: Transaction, member_id: str | None) -> None:
     if member_id is not None and not await members.exists(tx, member_id):
         raise MemberNotFound
+
+
+async def _record(
+    tx: Transaction, event: Event, card_id: int, *, source_id: str | None = None, **facts: Any
+) -> None:
+    await audit.record(tx, event, f"card:{card_id}", source_id=source_id, **facts)

@@ -36,6 +36,10 @@ class Member:
     metadata: JSONObject | None = strawberry.field(description="The retailer's own facts.")
     created_at: datetime = strawberry.field(description="When the member was added, UTC.")
     modified_at: datetime = strawberry.field(description="When it was last edited, UTC.")
+    erased_at: datetime | None = strawberry.field(
+        description="When all that was known but the id was erased, UTC. No such member can be "
+        "given as `memberId` any more; the id stays taken."
+    )
 
     @classmethod
     def of(cls, member: models.Member) -> "Member":
@@ -47,6 +51,7 @@ class Member:
             metadata=None if member.details is None else JSONObject(member.details),
             created_at=member.created_at,
             modified_at=member.modified_at,
+            erased_at=member.erased_at,
         )
 
 

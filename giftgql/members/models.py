@@ -20,6 +20,7 @@ class Member(SQLModel, table=True):
     details: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     created_at: datetime = Field(sa_type=UtcDateTime)
     modified_at: datetime = Field(sa_type=UtcDateTime)
+    erased_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     changed_in: int | None = Field(
         default=None, sa_type=BigInteger, nullable=False, sa_column_kwargs=CHANGED_IN
     )

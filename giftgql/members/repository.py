@@ -64,6 +64,10 @@ class MemberRepository:
         )
         await self.session.exec(delete(MemberToken).where(done))
 
+    async def delete_all_tokens(self, member_id: str) -> None:
+        mine = col(MemberToken.member_id) == member_id
+        await self.session.exec(delete(MemberToken).where(mine))
+
     async def find_by_token(self, digest: bytes) -> tuple[MemberToken, Client] | None:
         """A token with the client that minted it."""
         query = (

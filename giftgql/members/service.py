@@ -4,6 +4,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from giftgql import credentials
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.clients.service import Token
 from giftgql.errors import Conflict, MemberNotFound, PermissionDenied
 from giftgql.installation import service as installation
@@ -26,20 +28,40 @@ async def add(tx: Transaction, facts: MemberFacts) -> Member:
     member = Member(id=facts.id, created_at=tx.now, modified_at=tx.now, **facts.given)
     if not await tx.members.add(member):
         raise Conflict("id", "A member with this id is there already.")
+    await _record(tx, Event.MEMBER_ADDED, facts.id)
     return member
 
 
 async def edit(tx: Transaction, facts: MemberFacts) -> Member:
     """Write the facts given; the others stay."""
-    member = await tx.members.lock(facts.id)
-    if member is None:
+    member = await held(tx, facts.id)
+    if member.erased_at is not None:
         raise MemberNotFound("id")
     await tx.members.update(member, facts.given, at=tx.now)
+    await _record(tx, Event.MEMBER_EDITED, facts.id, changed=sorted(facts.given))
     return member
 
 
+async def held(tx: Transaction, member_id: str) -> Member:
+    """A member as it stays until the transaction ends. Refuses `MEMBER_NOT_FOUND`."""
+    member = await tx.members.lock(member_id)
+    if member is None:
+        raise MemberNotFound("id")
+    return member
+
+
+async def erase(tx: Transaction, member: Member, **facts: Any) -> None:
+    """Leave nothing of a locked member but the id, and end its tokens; `facts` of it are told."""
+    gone = dict.fromkeys(("name", "email", "phone", "details"))
+    await tx.members.update(member, {**gone, "erased_at": tx.now}, at=tx.now)
+    await tx.members.delete_all_tokens(member.id)
+    await _record(tx, Event.MEMBER_ERASED, member.id, **facts)
+
+
 async def exists(reading: Reading, member_id: str) -> bool:
-    return await reading.members.get(member_id) is not None
+    """Whether there is such a member, who was not erased."""
+    member = await reading.members.get(member_id)
+    return member is not None and member.erased_at is None
 
 
 async def email_of(reading: Reading, member_id: str | None) -> str | None:
@@ -53,8 +75,9 @@ async def find(reading: Reading, member_id: str) -> Member | None:
 
 
 async def known(reading: Reading, member_ids: Sequence[str]) -> frozenset[str]:
-    """Those of the ids that members have."""
-    return frozenset(member.id for member in await reading.members.by_ids(member_ids))
+    """Those of the ids that members have who were not erased."""
+    found = await reading.members.by_ids(member_ids)
+    return frozenset(member.id for member in found if member.erased_at is None)
 
 
 async def page(
@@ -75,7 +98,7 @@ async def mint_token(tx: Transaction, member_id: str) -> Token:
     client = await tx.clients.find_by_public_id(tx.caller.id)
     if client is None or client.id is None:
         raise PermissionDenied("a client's credential")
-    if await tx.members.get(member_id) is None:
+    if not await exists(tx, member_id):
         raise MemberNotFound("id")
     await tx.members.delete_tokens(member_id, expired_at=tx.now)
     expires_at = tx.now + timedelta(seconds=tx.settings.member_token_seconds)
@@ -88,6 +111,7 @@ async def mint_token(tx: Transaction, member_id: str) -> Token:
             expires_at=expires_at,
         )
     )
+    await _record(tx, Event.MEMBER_TOKEN_ADDED, member_id)
     return Token(text, expires_at)
 
 
@@ -101,3 +125,7 @@ async def authenticate(reading: Reading, credential: str) -> tuple[Caller, datet
         return None
     caller = Caller(CallerKind.MEMBER, token.member_id, only_trusted=client.only_trusted)
     return caller, token.expires_at
+
+
+async def _record(tx: Transaction, event: Event, member_id: str, **facts: Any) -> None:
+    await audit.record(tx, event, f"member:{member_id}", **facts)

@@ -40,6 +40,7 @@ from giftgql.values import (
     Since,
     Skip,
     argument,
+    moment,
     record_id,
     results,
     text,
@@ -177,8 +178,8 @@ class MovementQuery:
                 type=trans_type,
                 source_id=None if source_id is None else text(source_id, "sourceId", 64),
                 ref_no=None if ref_no is None else text(ref_no, "refNo", 64),
-                begins=_moment(begins, "begins"),
-                ends=_moment(ends, "ends"),
+                begins=moment(begins, "begins"),
+                ends=moment(ends, "ends"),
             )
             page = await service.page(reading, criteria, first=first, skip=skip, since=since)
         return _results(info.context, page)
@@ -263,9 +264,3 @@ async def transactions(
 
 def _results(context: Context, page: Page[Trans]) -> Results[GiftCardTrans]:
     return results([GiftCardTrans.of(trans, context) for trans in page.rows], page)
-
-
-def _moment(value: datetime | None, field: str) -> datetime | None:
-    if value is not None and value.tzinfo is None:
-        raise InvalidInput(field, "needs a time zone, such as Z")
-    return value

@@ -3,6 +3,8 @@ cost while they are unspent, and the rest in the ways in which it was paid."""
 
 from collections.abc import Mapping
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.errors import Conflict, ErrorCode, InvalidInput, NotFound
 from giftgql.ledger import service as ledger
 from giftgql.ledger.orders import By, Close, Refund
@@ -47,6 +49,8 @@ async def refund(tx: Transaction, wanted: NewRefund) -> OrderView:
         raise movements.declined(given.error)
     facts = {"goods_refunded": order.goods_refunded + goods, "modified_at": tx.now}
     await tx.orders.update(order, {**facts, "refund_due": order.refund_due + given.by_shop})
+    subject, why = f"order:{order.id}", wanted.reason
+    await audit.record(tx, Event.ORDER_REFUNDED, subject, amount=amount, reason=why)
     return await service.answered(tx, wanted.request, order)
 
 

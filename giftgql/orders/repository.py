@@ -47,9 +47,17 @@ class OrderRepository:
         flag_modified(order, "modified_at")
         await self.session.flush()
 
-    async def update_part(self, part: OrderPiece | OrderPayment, facts: Mapping[str, Any]) -> None:
+    async def update_part(
+        self, part: OrderLine | OrderPiece | OrderPayment, facts: Mapping[str, Any]
+    ) -> None:
         _set(part, facts)
         await self.session.flush()
+
+    async def of_member(self, member_id: str) -> Sequence[Order]:
+        """The orders that a member placed, or that buy cards for it."""
+        bought = select(OrderLine.order_id).where(OrderLine.member_id == member_id)
+        mine = or_(col(Order.member_id) == member_id, col(Order.id).in_(bought))
+        return (await self.session.exec(select(Order).where(mine).order_by(col(Order.id)))).all()
 
     async def lines(self, order_ids: Collection[int]) -> Sequence[OrderLine]:
         query = select(OrderLine).where(col(OrderLine.order_id).in_(order_ids))

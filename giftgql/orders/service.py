@@ -1,5 +1,7 @@
 from collections.abc import Sequence
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.errors import InvalidAmount, MemberNotFound
 from giftgql.installation import service as installation
 from giftgql.ledger import service as ledger
@@ -61,6 +63,9 @@ async def place(tx: Transaction, new: NewOrder, cards: Sequence[CardPayment]) ->
     for payment in (*held, *paid):
         payment.order_id = order_id
     await tx.orders.add_parts([*held, *paid])
+    await audit.record(
+        tx, Event.ORDER_ADDED, f"order:{order_id}", source_id=order.source_id, total=order.total
+    )
     return await _settled(tx, new.request, order)
 
 
@@ -84,6 +89,8 @@ async def pay(tx: Transaction, order_id: int, new: NewPayment, request: Once | N
         payment.refunded = amount
         await tx.orders.update(order, {"refund_due": order.refund_due + amount})
     await tx.orders.add_parts([payment])
+    subject, method = f"order:{order_id}", payment.method
+    await audit.record(tx, Event.ORDER_PAYMENT_ADDED, subject, method=method, amount=amount)
     if order.status is OrderStatus.PENDING and (await fresh(tx, order)).due == 0:
         await settling.let_go(tx, await fresh(tx, order))
     return await _settled(tx, request, order)
@@ -136,6 +143,28 @@ async def latest(
 async def by_ids(reading: Reading, order_ids: Sequence[int]) -> dict[int, OrderView]:
     found = await views(reading, await reading.orders.by_ids(order_ids))
     return {view.order.id: view for view in found if view.order.id is not None}
+
+
+async def of_member(reading: Reading, member_id: str) -> Sequence[Order]:
+    """The orders that a member placed, or that buy cards for it, by id."""
+    return await reading.orders.of_member(member_id)
+
+
+def is_open(reading: Reading, order: Order) -> bool:
+    """Whether an order is pending, and its time not up."""
+    return order.status is OrderStatus.PENDING and order.hold_until > reading.now
+
+
+async def forget_people(tx: Transaction, orders: Sequence[Order], member_id: str) -> None:
+    """Leave nobody's name, address or words in the orders of a member, and in the lines of others
+    that bought cards for it."""
+    mine = {order.id for order in orders if order.member_id == member_id}
+    for line in await tx.orders.lines([order.id for order in orders if order.id is not None]):
+        if line.order_id in mine or line.member_id == member_id:
+            await tx.orders.update_part(line, {"delivery": None})
+    for order in orders:
+        customer = None if order.id in mine else order.customer
+        await tx.orders.update(order, {"customer": customer, "modified_at": tx.now})
 
 
 async def of_movements(reading: Reading, movement_ids: Sequence[int]) -> dict[int, int]:

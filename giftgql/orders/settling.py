@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.cards import stock
 from giftgql.errors import ErrorCode, PoolExhausted, Unavailable
 from giftgql.issuing import service as issuing
@@ -221,6 +223,7 @@ async def release(tx: Transaction, view: OrderView, *, reason: str | None = None
     await tx.orders.update(
         view.order, {**facts, "reason": reason, "refund_due": view.order.refund_due + due}
     )
+    await audit.record(tx, Event.ORDER_CANCELLED, f"order:{view.order.id}", reason=reason)
 
 
 async def let_go(tx: Transaction, view: OrderView) -> None:

@@ -1,8 +1,10 @@
-from collections.abc import Sequence
-from dataclasses import fields
-from datetime import datetime
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from typing import Any
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.errors import Conflict, NotFound
 from giftgql.installation import service as installation
 from giftgql.jobs import service as jobs
@@ -17,6 +19,31 @@ MAIL, WEBHOOK = "mail", "webhook"
 """The kinds of the jobs that deliver: each mail, and all that an endpoint is to be told."""
 
 LINE_BATCH = 1_000
+
+_OF_PEOPLE = ("recipient", "sender", "message")
+"""What mails say of people."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How many messages of a channel are in a state; of those that wait, by how long the first is
+    late."""
+
+    channel: OutboxChannel
+    state: OutboxState
+    messages: int
+    overdue: timedelta
+
+
+async def standing(reading: Reading, *, at_most: int) -> list[Standing]:
+    """What waits and what is dead, the oldest of it."""
+    answer = []
+    for state in (OutboxState.WAITING, OutboxState.DEAD):
+        for channel, many, due in await reading.outbox.standing(state, at_most=at_most):
+            is_late = state is OutboxState.WAITING and due < reading.now
+            late = reading.now - due if is_late else timedelta()
+            answer.append(Standing(channel, state, many, late))
+    return answer
 
 
 async def put(tx: Transaction, mail: Mail) -> int:
@@ -64,21 +91,43 @@ async def cancel_waiting(
     return len(waiting)
 
 
+async def forget_people(
+    tx: Transaction,
+    address: str | None,
+    *,
+    card_ids: Collection[int],
+    order_ids: Collection[int],
+) -> None:
+    """Leave nobody's name, address or words in the mails about these cards and orders; what waits
+    for `address` is never sent. Refuses `CONFLICT` where something waits for somebody else."""
+    for message in await tx.outbox.lock_mails(card_ids=card_ids, order_ids=order_ids):
+        ends: dict[str, Any] = {}
+        if message.state is OutboxState.WAITING:
+            if message.address != address:
+                why = f"The mail {message.id}, to somebody else, is still to be sent."
+                raise Conflict("id", f"{why} Cancel its order, or wait.")
+            ends = {"state": OutboxState.CANCELLED, "ended_at": tx.now}
+            await jobs.cancel(tx, *_job_of(message))
+        facts = {name: None if name in _OF_PEOPLE else each for name, each in message.facts.items()}
+        await tx.outbox.update(message, address=None, facts=facts, **ends)
+
+
 async def retry(tx: Transaction, message_id: int) -> OutboxMessage:
     """Try a message now that is dead or waits. Refuses `NOT_FOUND`, `CONFLICT`."""
-    message = await held(tx, message_id)
+    message = await _whole(tx, message_id)
     if message.state not in (OutboxState.DEAD, OutboxState.WAITING):
         raise Conflict("id", f"The message is {message.state.lower()}; it can be sent anew.")
     waiting = {"state": OutboxState.WAITING, "due_at": tx.now, "ended_at": None}
     await tx.outbox.update(message, **waiting)
     await jobs.add(tx, *_job_of(message))
+    await audit.record(tx, Event.MESSAGE_RETRIED, f"message:{message_id}")
     return message
 
 
 async def resend(tx: Transaction, message_id: int) -> OutboxMessage:
     """Send a copy of a message that was sent or cancelled, to the same address, now; returns the
     copy. Refuses `NOT_FOUND`, `CONFLICT`."""
-    message = await held(tx, message_id)
+    message = await _whole(tx, message_id)
     if message.state not in (OutboxState.SENT, OutboxState.CANCELLED):
         raise Conflict("id", f"The message is {message.state.lower()}; it can be tried again.")
     copied = {"channel", "topic", "card_id", "order_id", "endpoint_id", "address", "facts"}
@@ -89,6 +138,7 @@ async def resend(tx: Transaction, message_id: int) -> OutboxMessage:
         created_at=tx.now,
     )
     await _put(tx, copy)
+    await audit.record(tx, Event.MESSAGE_RESENT, f"message:{message_id}", copy=copy.id)
     return copy
 
 
@@ -193,6 +243,15 @@ async def forget_line(tx: Transaction, endpoint_id: int, made_until: datetime) -
     """Remove messages to an endpoint that have ended and were made until then; returns how many,
     0 when all are."""
     return await tx.outbox.delete_ended(endpoint_id, made_until=made_until, at_most=LINE_BATCH)
+
+
+async def _whole(tx: Transaction, message_id: int) -> OutboxMessage:
+    """A locked message that can be sent. Refuses `NOT_FOUND`, and `CONFLICT` where whom it was
+    for has been erased."""
+    message = await held(tx, message_id)
+    if message.channel is OutboxChannel.MAIL and message.address is None:
+        raise Conflict("id", "Whom the mail was for has been erased.")
+    return message
 
 
 async def _put(tx: Transaction, message: OutboxMessage) -> int:

@@ -2,6 +2,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.errors import Conflict, ErrorCode, NotFound, Refusal
 from giftgql.installation import service as installation
 from giftgql.paging import Page, cut, page_of
@@ -88,6 +90,7 @@ async def add(tx: Transaction, wanted: PoolRules) -> Pool:
     pool_id = await tx.pools.add(pool)
     if pool_id is None:
         raise Conflict("systemName", _IS_TAKEN)
+    await audit.record(tx, Event.POOL_ADDED, f"pool:{pool_id}", system_name=wanted.system_name)
     return await _locked(tx, pool_id)
 
 
@@ -107,6 +110,8 @@ async def edit(tx: Transaction, pool_id: int, given: Mapping[str, Any]) -> Pool:
             raise Conflict("systemName", _IS_TAKEN)
     await products.set_automatic(tx, pool.product_id, after.product(tx.settings.ceiling_minor))
     await tx.pools.update(pool, {**after.columns, "modified_at": tx.now})
+    changed = sorted(name for name, value in after.columns.items() if before.columns[name] != value)
+    await audit.record(tx, Event.POOL_EDITED, f"pool:{pool_id}", changed=changed)
     return pool
 
 
@@ -117,6 +122,7 @@ async def remove(tx: Transaction, pool_id: int) -> Pool:
         raise PoolNotEmpty(pool.cards)
     await products.remove_automatic(tx, pool.product_id)
     await tx.pools.update(pool, {"removed_at": tx.now, "modified_at": tx.now})
+    await audit.record(tx, Event.POOL_REMOVED, f"pool:{pool_id}")
     return pool
 
 

@@ -2,13 +2,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
+from giftgql.choices import RedemptionStrategy
 from giftgql.errors import AboveCeiling, Conflict, InvalidInput, NotFound, NoVariants, StaleRevision
 from giftgql.installation import service as installation
 from giftgql.paging import Page, cut, page_of
 from giftgql.products.expiration import NEVER, Expiration
 from giftgql.products.models import Product, Variant
 from giftgql.products.repository import Criteria
-from giftgql.settings import RedemptionStrategy
 from giftgql.store import Reading, Transaction
 
 _IS_AUTOMATIC = "This is a pool's product: what it sells for and when it expires is the pool's."
@@ -61,6 +63,13 @@ class ProductChange:
     def is_of_money(self) -> bool:
         return self.expiration is not None or self.presets is not None or self.sets_custom
 
+    @property
+    def names(self) -> list[str]:
+        """Of what is to be written."""
+        given = {"expiration": self.expiration, "presets": self.presets}
+        others = [name for name, value in given.items() if value is not None]
+        return sorted([*self.facts, *others, *(["custom"] if self.sets_custom else [])])
+
 
 @dataclass(frozen=True)
 class ProductView:
@@ -93,6 +102,8 @@ async def add(tx: Transaction, new: NewProduct) -> ProductView:
     product_id = await tx.products.add(product)
     variants = _variants(product_id, new.presets, new.custom)
     await tx.products.add_variants(variants)
+    if not new.is_automatic:  # what becomes of a pool's product is said of the pool
+        await _record(tx, Event.PRODUCT_ADDED, product)
     return ProductView(product, variants)
 
 
@@ -111,6 +122,7 @@ async def edit(tx: Transaction, change: ProductChange) -> ProductView:
     variants = await tx.products.variants([change.product_id])
     if change.presets is not None or change.sets_custom:
         variants = await _replace_variants(tx, change, variants)
+    await _record(tx, Event.PRODUCT_EDITED, product, changed=change.names)
     return ProductView(product, variants)
 
 
@@ -119,6 +131,7 @@ async def remove(tx: Transaction, product_id: int) -> ProductView:
     product = await _locked(tx, product_id)
     if product.is_automatic:
         raise Conflict("id", "This is a pool's product; it goes with the pool.")
+    await _record(tx, Event.PRODUCT_REMOVED, product)
     return await _removed(tx, product)
 
 
@@ -284,3 +297,7 @@ async def _replace_variants(
 
 def _terms(variant: Variant) -> tuple[int | None, ...]:
     return variant.price, variant.value, variant.minimum, variant.maximum
+
+
+async def _record(tx: Transaction, event: Event, product: Product, **facts: Any) -> None:
+    await audit.record(tx, event, f"product:{product.id}", **facts)

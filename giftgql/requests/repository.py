@@ -1,7 +1,8 @@
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import update
-from sqlmodel import col
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.requests.models import Request
@@ -35,4 +36,15 @@ class RequestRepository:
 
     async def set_outcome(self, caller: str, key: str, outcome: dict[str, Any]) -> None:
         mine = (col(Request.caller) == caller) & (col(Request.key) == key)
-        await self.session.exec(update(Request).where(mine).values(outcome=outcome))
+        values = {"outcome": outcome, "card_id": outcome.get("card")}
+        await self.session.exec(update(Request).where(mine).values(**values))
+
+    async def lock_by_cards(self, card_ids: Collection[int]) -> Sequence[Request]:
+        """Those whose answers hold what was said of cards."""
+        query = select(Request).where(col(Request.card_id).in_(card_ids))
+        query = query.order_by(col(Request.caller), col(Request.key)).with_for_update()
+        return (await self.session.exec(query)).all()
+
+    async def update(self) -> None:
+        """Write what was changed of locked rows."""
+        await self.session.flush()

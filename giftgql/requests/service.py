@@ -1,5 +1,5 @@
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,3 +132,10 @@ async def settle(tx: Transaction, request: Once | None, outcome: dict[str, Any])
     """Keep what the request did, ids only, for when it is repeated."""
     if request is not None:
         await tx.requests.set_outcome(tx.caller.name, request.key, outcome)
+
+
+async def forget_words(tx: Transaction, card_ids: Collection[int]) -> None:
+    """Take what was said of cards, their notes and metadata, out of the answers that are kept."""
+    for request in await tx.requests.lock_by_cards(card_ids):
+        request.outcome = {**(request.outcome or {}), "note": None, "details": None}
+    await tx.requests.update()

@@ -2,6 +2,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from secrets import compare_digest
+from typing import Any
 
 from giftgql import credentials
 from giftgql.audit import service as audit
@@ -177,7 +178,11 @@ async def see(tx: Transaction, secret: str) -> None:
 
 
 async def sign_out(tx: Transaction, secret: str) -> None:
-    await tx.staff.delete_session(credentials.digest(secret))
+    """End a session, if it is there."""
+    found = await tx.staff.find_session(credentials.digest(secret))
+    if found is not None:
+        await tx.staff.delete_session(credentials.digest(secret))
+        await _record(tx, Event.STAFF_SIGNED_OUT, found[0])
 
 
 async def forget_ended(tx: Transaction, at_most: int = 1_000) -> int:
@@ -249,5 +254,5 @@ def _caller(person: StaffMember) -> Caller:
     return Caller(CallerKind.STAFF, person.public_id, permissions, Channel.IN_STORE)
 
 
-async def _record(tx: Transaction, event: Event, person: StaffMember, **facts: object) -> None:
+async def _record(tx: Transaction, event: Event, person: StaffMember, **facts: Any) -> None:
     await audit.record(tx, event, f"staff:{person.public_id}", **facts)

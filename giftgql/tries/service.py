@@ -127,6 +127,12 @@ async def fail_at(tx: Transaction, place: str) -> None:
     await tx.tries.update()
 
 
+async def take_turn(tx: Transaction, scope: str) -> None:
+    """Let transactions of this caller that count the same come one after the other."""
+    key = (tx.vault.try_subject(b"caller", tx.caller.name.encode()), scope)
+    await tx.tries.add_or_lock([key], at=tx.now, free_at=long_free(tx))
+
+
 async def forget_old(tx: Transaction, at_most: int = 1_000) -> int:
     """Remove rows that no longer count for anything; returns how many."""
     await tx.tries.delete_hours(tx.now - KEPT)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from giftgql.errors import ErrorCode, Refusal, Unauthenticated, Unavailable
-from giftgql.permissions import Caller
+from giftgql.permissions import THE_SERVER, Caller, Origin
 from giftgql.staff import service as staff
 from giftgql.store import Store
 from giftgql.web.bodies import read_form
@@ -60,7 +60,20 @@ async def signed_in(request: Request) -> Session | None:
                 await staff.see(tx, secret)
     request.state.log["caller"] = found.caller.name
     token = hmac.digest(secret.encode(), b"form", hashlib.sha256).hex()
-    return Session(found.name, found.roles, found.caller, token)
+    caller = found.caller.coming_from(origin_of(request))
+    return Session(found.name, found.roles, caller, token)
+
+
+def origin_of(request: Request) -> Origin:
+    """Whence a request comes, as the server sees it: behind a proxy that it was told to trust, the
+    address that the proxy names."""
+    address = request.client.host if request.client else None
+    return Origin(address, request.state.log["request_id"])
+
+
+def signing_in(request: Request) -> Caller:
+    """Who opens a session for somebody: the server, on behalf of a request."""
+    return THE_SERVER.coming_from(origin_of(request))
 
 
 def secret_of(request: Request) -> str:

@@ -99,6 +99,7 @@ async def test(tx: Transaction, endpoint_id: int) -> OutboxMessage:
     if not endpoint.is_active:
         raise Conflict("id", "The endpoint is not active.")
     happened = events.of_test(endpoint_id, tx.now)
+    await _record(tx, Event.WEBHOOK_TESTED, endpoint)
     return await outbox.call(tx, Webhook(endpoint_id, happened.event.value, happened.body()))
 
 

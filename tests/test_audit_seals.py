@@ -1,0 +1,240 @@
+"""Seals on the audit trail: whatever is done to it behind the server's back is found."""
+
+import asyncio
+import json
+import re
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from giftgql import work
+from giftgql.audit import seals
+from giftgql.audit import service as audit
+from giftgql.audit.models import AuditSeal, Event
+from giftgql.audit.seals import Verdict
+from giftgql.jobs import service as jobs
+from giftgql.settings import Settings
+from giftgql.startup import open_store, rotate_keys
+from giftgql.store import Store
+from tests.conftest import RunCommand
+from tests.damages import damage, damaged, disarm
+
+EVENTS = 10
+
+
+@pytest.fixture(autouse=True)
+def small_seals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seals, "EVENTS", 4)
+    monkeypatch.setattr(seals, "PAUSES", (0.0, 0.02))
+
+
+async def happen(store: Store, many: int = 1) -> None:
+    async with store.write() as tx:
+        for each in range(many):
+            await audit.record(tx, Event.CARD_BLOCKED, f"card:{each}", reason="Grüße \n \u2028")
+
+
+async def sealed(store: Store, many: int = EVENTS) -> AuditSeal:
+    """A trail of three seals, of 4, 4 and 2 events; the last seal."""
+    await happen(store, many)
+    return await seal(store)
+
+
+async def seal(store: Store) -> AuditSeal:
+    up_to = await seals.settled(store)
+    async with store.write() as tx:
+        while await seals.seal_next(tx, up_to):
+            pass
+        last = await tx.audit.last_seal()
+    assert last is not None
+    return last
+
+
+async def verdict(store: Store, *kept: str) -> Verdict:
+    async with store.snapshot() as reading:
+        return await seals.verify(reading, seals.anchors(kept))
+
+
+SWAPPED = (
+    "UPDATE audit_event SET id = -1 WHERE id = 2",
+    "UPDATE audit_event SET id = 2 WHERE id = 3",
+    "UPDATE audit_event SET id = 3 WHERE id = -1",
+)
+COPIED = """INSERT INTO audit_event (id, event, subject, caller, facts, created_at)
+    SELECT {id}, event, subject, caller, facts, created_at FROM audit_event WHERE id = 1"""
+DAMAGES: dict[str, tuple[tuple[str, ...], str]] = {
+    **{
+        f"{column} of one edited": (
+            (f"UPDATE audit_event SET {column} = {value} WHERE id = 6",),
+            r"One of the events 5 to 8 \(seal 2\) was changed",
+        )
+        for column, value in (
+            ("event", "'CARD_UNBLOCKED'"),
+            ("subject", "'card:77'"),
+            ("caller", "'client:nobody'"),
+            ("facts", "'{}'"),
+            ("created_at", "'2020-01-01 00:00:00.000000'"),
+            ("address", "'192.0.2.7'"),
+            ("request_id", "'x'"),
+            ("source_id", "'x'"),
+        )
+    },
+    "one deleted": (("DELETE FROM audit_event WHERE id = 6",), "Of the events 5 to 8 .* 1 are mis"),
+    "the first deleted": (("DELETE FROM audit_event WHERE id = 1",), "Of the events 1 to 4 "),
+    "two swapped": (SWAPPED, "One of the events 1 to 4 .* was changed or put elsewhere"),
+    "one moved to another seal": (
+        (
+            "UPDATE audit_event SET id = 0 WHERE id = 9",
+            "UPDATE audit_event SET id = 9 WHERE id = 3",
+        ),
+        "Of the events 1 to 4 .* are missing",
+    ),
+    "a seal deleted": (("DELETE FROM audit_seal WHERE number = 2",), "Seal 2 is missing"),
+    "seals deleted": (("DELETE FROM audit_seal WHERE number < 3",), "Seals 1 to 2 are missing"),
+    "a seal edited": (
+        ("UPDATE audit_seal SET last_id = 9 WHERE number = 2",),
+        "Among the events 5 to 9 .* not sealed",
+    ),
+    "a seal copied": (
+        (
+            "UPDATE audit_seal SET digest = (SELECT digest FROM audit_seal WHERE number = 1)"
+            " WHERE number = 2",
+        ),
+        "One of the events 5 to 8 .* or the seal was",
+    ),
+    "the tail cut": (("DELETE FROM audit_event WHERE id > 9",), "Of the events 9 to 10 .* 1 are"),
+    "a whole seal's tail cut": (("DELETE FROM audit_event WHERE id > 8",), "Of the events 9 to 10"),
+}
+
+
+async def test_each_damage_is_found(store: Store) -> None:
+    kept = seals.shown(await sealed(store))
+    assert (await verdict(store, kept)).wrong == []
+    await disarm(store)
+    for name, (statements, expected) in DAMAGES.items():
+        async with damaged(store, *statements) as tx:
+            found = (await seals.verify(tx, {})).wrong
+        assert found, name
+        assert re.search(expected, found[0]), (name, found)
+    assert (await verdict(store, kept)).wrong == []
+
+
+async def test_an_event_that_was_put_among_sealed_ones_is_found(store: Store) -> None:
+    """An id in between is free where a transaction was rolled back."""
+    await happen(store, 2)
+    await damage(store, "UPDATE audit_event SET id = 7 WHERE id = 2")
+    await seal(store)
+    assert (await verdict(store)).wrong == []
+    await damage(store, COPIED.format(id=5))
+    [wrong] = (await verdict(store)).wrong
+    assert "are some that were not sealed" in wrong
+
+
+async def test_a_tail_that_was_cut_with_its_seals_is_found_by_a_seal_kept_elsewhere(
+    store: Store,
+) -> None:
+    kept = seals.shown(await sealed(store))
+    cut = ("DELETE FROM audit_event WHERE id > 8", "DELETE FROM audit_seal WHERE number > 2")
+    await damage(store, *cut)
+    assert (await verdict(store)).wrong == []
+    assert (await verdict(store, kept)).wrong == [
+        "Seal 3, which was kept, is not there: the trail was cut."
+    ]
+    await happen(store, 2)
+    await seal(store)
+    found = await verdict(store, kept)
+    assert found.wrong == ["Seal 3 is not the one that was kept."]
+
+
+async def test_a_seal_made_without_the_keys_is_found(store: Store, settings: Settings) -> None:
+    """Somebody edits an event and seals the trail anew, with keys of their own."""
+    await sealed(store)
+    await rotate_keys(store)
+    await happen(store)
+    await seal(store)
+    assert (await verdict(store)).wrong == []
+    await damage(store, "UPDATE audit_seal SET key_id = 2 WHERE number = 2")
+    assert [each[:3] for each in (await verdict(store)).wrong] == ["One"]
+    await damage(store, "UPDATE audit_seal SET key_id = 9 WHERE number = 2")
+    [wrong] = (await verdict(store)).wrong
+    assert "Key 9 is not in the key file" in wrong
+
+
+async def test_what_may_still_come_before_an_event_keeps_it_from_being_sealed(
+    store: Store,
+) -> None:
+    """On PostgreSQL ids are given out before they are committed; SQLite has one writer."""
+    if store.settings.sqlite_file is not None:
+        await happen(store)
+        assert await seals.settled(store) == 1
+        return
+    may_commit, has_written = asyncio.Event(), asyncio.Event()
+
+    async def late() -> None:
+        async with store.write() as tx:
+            await audit.record(tx, Event.CARD_BLOCKED, "card:1")
+            has_written.set()
+            await may_commit.wait()
+
+    writing = asyncio.create_task(late())
+    await has_written.wait()
+    await happen(store)
+    assert await seals.settled(store) == 0
+    may_commit.set()
+    await writing
+    assert await seals.settled(store) == 2
+    await seal(store)
+    found = await verdict(store)
+    assert (found.events, found.seals, found.unsealed, found.wrong) == (2, 1, 0, [])
+
+
+async def test_the_worker_seals_what_has_happened_since(store: Store) -> None:
+    async with store.write() as tx:
+        await jobs.add(tx, work.SEAL)
+    await happen(store, EVENTS)
+    await work.do_all(store)
+    found = await verdict(store)
+    assert (found.events, found.seals, found.unsealed) == (EVENTS, 3, 0)
+    await happen(store)
+    await work.do_all(store)
+    assert (await verdict(store)).unsealed == 1, "its time has not come"
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE audit_seal SET events = events + 1", "DELETE FROM audit_seal"]
+)
+async def test_seals_are_never_changed_nor_removed(store: Store, change: str) -> None:
+    await sealed(store)
+    with pytest.raises(DBAPIError, match="audit_seal is append-only"):
+        async with store.write() as tx:
+            await (await tx.session.connection()).execute(text(change))
+
+
+def test_the_command_says_what_is_wrong_and_prints_the_last_seal(
+    command: RunCommand, settings: Settings
+) -> None:
+    async def on_it(*statements: str) -> str:
+        store = await open_store(settings)
+        try:
+            if statements:
+                await damage(store, *statements)
+                return ""
+            return seals.shown(await sealed(store))
+        finally:
+            await store.close()
+
+    assert command("audit", "verify") == (0, "0 events, 0 seals, 0 not sealed yet.\n")
+    kept = asyncio.run(on_it())
+    code, said = command("audit", "verify", "--anchor", kept)
+    assert code == 0
+    assert said.splitlines()[-1] == f"The last seal, to be kept elsewhere: {kept}"
+    asyncio.run(on_it("DELETE FROM audit_event WHERE id = 2"))
+    code, said = command("audit", "verify", "--json")
+    assert code == 1
+    shown = json.loads(said)
+    assert (shown["events"], shown["seals"], shown["seal"]) == (9, 3, kept)
+    assert shown["wrong"] == ["Of the events 1 to 4 (seal 1) 1 are missing."]
+    code, said = command("audit", "verify", "--anchor", "3:abc")
+    assert code == 1
+    assert "anchor is no seal such as" in said
