@@ -8,7 +8,7 @@ import pytest
 
 from giftgql.errors import RateLimited
 from giftgql.permissions import CallerKind
-from giftgql.tries.gates import Gate
+from giftgql.tries.gates import AT_ONCE, Gate
 from giftgql.tries.rates import DAY, HOUR, SOURCE, Rate, rates
 
 TODAY = datetime(2026, 11, 27, tzinfo=UTC)
@@ -58,7 +58,7 @@ async def test_as_many_are_under_way_as_may_still_fail_and_the_others_wait_in_or
 
     tasks = [asyncio.create_task(one(number)) for number in range(9)]
     await asyncio.sleep(0)
-    assert (gate.left, entered) == (3, [0, 1, 2])
+    assert (gate.at_once, entered) == (3, [0, 1, 2])
     tasks[3].cancel()
     tasks[0].cancel()
     await asyncio.sleep(0.01)
@@ -67,7 +67,7 @@ async def test_as_many_are_under_way_as_may_still_fail_and_the_others_wait_in_or
     await asyncio.gather(*tasks, return_exceptions=True)
     assert entered == [0, 1, 2, 4, 5, 6, 7, 8]
     async with gate.looking, gate.checking:
-        pass
+        assert gate_of(TODAY).at_once == AT_ONCE
 
 
 async def test_who_may_fail_no_more_comes_one_by_one_and_is_refused() -> None:

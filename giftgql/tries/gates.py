@@ -2,7 +2,8 @@
 
 A caller has no more look-ups under way at once than it may still fail: the next one waits until it
 is known that those before it were right. So guesses sent all at once find out no more than guesses
-one by one; and nobody who is right is refused for others that are.
+one by one; and nobody who is right is refused for others that are. Only who has not failed of late
+has a few more: reading them together is what makes them cheap.
 """
 
 import asyncio
@@ -18,6 +19,9 @@ from giftgql.tries.rates import SUSPENDED, Rate, rates
 
 KNOWN_SECONDS = 0.1
 """For so long a caller's limits are not read again: so late other processes hear of a failure."""
+
+AT_ONCE = 64
+"""So many things are under way at once of a caller who has not failed of late."""
 
 Clock = Callable[[], datetime]
 
@@ -48,7 +52,7 @@ class Lane:
         self._leave()
 
     def _is_free(self) -> bool:
-        return self._under_way < max(self._gate.left, 1)
+        return self._under_way < self._gate.at_once
 
     def _leave(self) -> None:
         self._under_way -= 1
@@ -88,10 +92,15 @@ class Gate:
         self.changes += 1
 
     @property
-    def left(self) -> int:
-        """How many failures are free now."""
+    def at_once(self) -> int:
+        """How many things of one kind may be under way."""
         now = self._clock()
-        return min(rate.left(self._free_at.get(scope), now) for scope, rate in self.rates.items())
+        left = [
+            (rate.left(self._free_at.get(scope), now), rate) for scope, rate in self.rates.items()
+        ]
+        if all(free == rate.burst for free, rate in left):
+            return AT_ONCE
+        return max(min(free for free, _ in left), 1)
 
     def require_free(self, source: str | None, at: datetime | None = None) -> None:
         """Refuses `RATE_LIMITED` a caller who may fail no more now, or not at this source."""
