@@ -236,7 +236,7 @@ class Store:
         self.clock: Callable[[], datetime] | None = None
         self.poster: Poster | None = None
         self.turns = Turns()
-        self.gates = Gates(settings.max_failures)
+        self.gates = Gates(settings.max_failures, lambda: self.now)
         self._together: dict[Any, Together[Any, Any]] = {}
 
     @property
