@@ -32,7 +32,7 @@ def verify(
 
     async def work(store: "Store") -> "Verdict":
         kept = seals.anchors(anchor or ())
-        async with store.snapshot() as reading:
+        async with store.read() as reading:  # what is sealed changes no more
             return await seals.verify(reading, kept)
 
     found = with_store(work)
