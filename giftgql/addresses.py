@@ -4,8 +4,10 @@ that completes the sentence «The setting …», and never repeats what may hold
 import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
+_LIBPQ_ONLY = ("connect_timeout", "keepalives", "tcp_user_timeout", "gssencmode")
+_WRITABLE = ("read-write", "primary")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 _MAILBOX = re.compile(
@@ -39,6 +41,36 @@ class Mailbox(NamedTuple):
     domain: str
 
 
+class Postgres(NamedTuple):
+    """An address for each host that a URL names, without the options that only libpq knows and
+    that we set otherwise; and whether only a host will do that can be written to."""
+
+    urls: tuple[str, ...]
+    is_to_be_writable: bool
+
+
+def postgres(url: str) -> Postgres:
+    """Take apart an address of PostgreSQL's. Of several hosts the one is meant that takes writes,
+    as `target_session_attrs=read-write` says of a single one."""
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    wanted = options.pop("target_session_attrs", "any")
+    options = {name: of for name, of in options.items() if not name.startswith(_LIBPQ_ONLY)}
+    login, at, netloc = parts.netloc.rpartition("@")
+    hosts, ports = options.pop("host", "").split(","), options.pop("port", "").split(",")
+    netlocs = netloc.split(",")
+    urls = []
+    for number in range(max(len(netlocs), len(hosts), len(ports))):
+        own = dict(options)
+        if host := hosts[min(number, len(hosts) - 1)]:
+            own["host"] = host
+        if port := ports[min(number, len(ports) - 1)]:
+            own["port"] = port
+        of = f"{login}{at}{netlocs[min(number, len(netlocs) - 1)]}"
+        urls.append(parts._replace(netloc=of, query=urlencode(own)).geturl())
+    return Postgres(tuple(urls), len(urls) > 1 or wanted in _WRITABLE)
+
+
 def check_database(url: str) -> None:
     """Refuse what is no address of PostgreSQL's; never repeat it: it may hold a password."""
     try:
@@ -54,6 +86,8 @@ def check_database(url: str) -> None:
         raise ValueError("is no address such as postgresql://user:password@host:5432/database")
     if options.get("sslmode", "prefer") not in SSL_MODES:
         raise ValueError(f"has an unknown sslmode; there are {', '.join(SSL_MODES)}")
+    if options.get("target_session_attrs", "any") not in ("any", *_WRITABLE):
+        raise ValueError("asks for a host that takes no writes; target_session_attrs=read-write")
 
 
 def smtp_server(url: str) -> SmtpServer:

@@ -4,14 +4,13 @@ Every command works while the server runs. What goes wrong is said in a sentence
 error, with exit code 1; an unknown option is exit code 2.
 """
 
-import asyncio
 import json
 import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from giftgql import cli_audit, cli_bulk, cli_reports, cli_staff
+from giftgql import cli_audit, cli_bulk, cli_operations, cli_reports, cli_staff
 from giftgql.permissions import THE_OPERATOR
 from giftgql.terminal import fail, run, settings_or_fail, with_store
 
@@ -75,9 +74,15 @@ def serve(
 def migrate() -> None:
     """Bring the database up to date. The server does so itself when it starts."""
     from giftgql import migrations
+    from giftgql.startup import Form, form_of
 
-    with_store(_nothing)
-    typer.echo(f"The database is up to date ({migrations.newest()}).")
+    async def find(store: "Store") -> Form:
+        async with store.read() as reading:
+            return await form_of(reading.session)
+
+    is_newer = with_store(find) is Form.NEWER
+    says = ": a newer giftgql has added to it" if is_newer else f" ({migrations.newest()})"
+    typer.echo(f"The database is up to date{says}.")
 
 
 @app.command()
@@ -86,18 +91,6 @@ def schema() -> None:
     from giftgql.schema import build
 
     typer.echo(build().as_str())
-
-
-@app.command()
-def doctor() -> None:
-    """Check settings, database, migrations and keys; say what is wrong and what to do."""
-    from giftgql.doctor import examine
-
-    findings = asyncio.run(examine())
-    for finding in findings:
-        typer.echo(f"{'ok   ' if finding.is_well else 'WRONG'} {finding.what}: {finding.says}")
-    if not all(finding.is_well for finding in findings):
-        raise typer.Exit(1)
 
 
 @client.command("add")
@@ -223,6 +216,31 @@ def client_rotate(
     _print_credential(with_store(rotate), as_json)
 
 
+@client.command("limits")
+def client_limits(
+    client_id: Annotated[str, typer.Argument(help="The client's id.")],
+    lift: Annotated[bool, typer.Option("--lift", help="Forget its failures.")] = False,
+) -> None:
+    """Show what a client failed to look up and until when it is refused; or let it go on."""
+    from giftgql.tries import failures
+
+    async def standing(store: "Store") -> failures.Standing:
+        if lift:
+            async with store.write() as tx:
+                await failures.lift(tx, client_id)
+        async with store.read() as reading:
+            return await failures.standing(reading, client_id)
+
+    stands = with_store(standing)
+    is_suspended = stands.suspended_until is not None
+    state = "suspended" if is_suspended else "refused" if stands.refused_until else "free"
+    until = f" until {stands.refused_until:%Y-%m-%d %H:%M:%S} UTC" if stands.refused_until else ""
+    typer.echo(f"{client_id} is {state}{until}; {stands.sources} of its sources are refused.")
+    for each in stands.hours:
+        counts = f"{each.found + each.failed} look-ups, {each.failed} failed"
+        typer.echo(f"{each.hour:%Y-%m-%d %H}:00  {counts}, {each.unknown} unknown codes")
+
+
 @member.command("add")
 def member_add(
     member_id: Annotated[str, typer.Argument(help="The retailer's own id.")],
@@ -271,6 +289,7 @@ def keys_rotate() -> None:
     typer.echo(f"A new key is in {path}, and all codes are encrypted with it. Keep a copy of it.")
 
 
+cli_operations.add_to(app)
 cli_staff.add_to(app)
 cli_bulk.add_to(app)
 cli_reports.add_to(app)
@@ -283,10 +302,6 @@ async def _rotate(store: "Store") -> None:
 
     await rotate_keys(store)
     await work.see_done(store, RESEAL)
-
-
-async def _nothing(_: "Store") -> None:
-    pass
 
 
 def _print_credential(credential: object, as_json: bool) -> None:

@@ -327,6 +327,6 @@ def worker() -> None:
             "On SQLite the server does the jobs itself. For workers of their own, set "
             "GIFTGQL_DATABASE_URL to a PostgreSQL database."
         )
-    log.configure(settings, file_name=None, plain=True)
+    log.configure(settings)
     typer.echo("The worker is up.")
     run(lambda: server.work_until_stopped(settings))

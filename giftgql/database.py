@@ -15,20 +15,18 @@ from time import monotonic
 from typing import Any
 
 import asyncpg
-import structlog
 from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from giftgql.errors import Unavailable
+from giftgql.outages import translated
+from giftgql.postgres import Hosts
 from giftgql.rows import READS
 from giftgql.settings import Settings
 from giftgql.sqlite import OF_THE_WRITER, FileLock, OneHopConnection, SteppingConnection
-
-log = structlog.get_logger("giftgql.database")
 
 SNAPSHOTS = 2
 """How many snapshots a process reads at once: reports must not starve the tills."""
@@ -94,7 +92,7 @@ class Database:
             if not limit.expired():
                 raise
             raise Unavailable(
-                f"It was not done within {seconds:g} s (GIFTGQL_REPORT_SECONDS).",
+                f"It was not done within {seconds:.3g} s (GIFTGQL_REPORT_SECONDS).",
                 retry_after=60,
             ) from None
         finally:
@@ -132,78 +130,57 @@ class Database:
 _PG_INTEGRITY: Any = asyncpg.IntegrityConstraintViolationError
 _CLOCK = "SELECT clock_timestamp(), pg_current_xact_id()::text::bigint"
 _FATE = "SELECT pg_xact_status($1::text::xid8)"
+_UNHEARD_OF = "22023"  # it says that the number is in the future
 
 
 class Postgres(Database):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
-        timeouts = {
-            "timezone": "UTC",
-            "application_name": "giftgql",
-            "plan_cache_mode": "force_generic_plan",
-            "lock_timeout": f"{settings.lock_seconds}s",
-            "statement_timeout": f"{settings.statement_seconds}s",
-            "idle_in_transaction_session_timeout": f"{settings.statement_seconds * 2}s",
-        }
-
-        async def connect(**options: Any) -> Any:
-            return await asyncpg.connect(
-                settings.postgres_url,
-                server_settings=timeouts,
-                timeout=settings.lock_seconds,
-                **options,
-            )
-
+        hosts = Hosts(settings)
         pool: dict[str, Any] = {
-            "async_creator": connect,
             "pool_size": settings.database_pool,
             "max_overflow": 0,
             "pool_use_lifo": True,  # the one just used is the warmest
-            "pool_timeout": settings.lock_seconds,
-            "hide_parameters": True,
+            "pool_timeout": settings.pool_seconds,
         }
-        address = "postgresql+asyncpg://"
-        self.writer = create_async_engine(address, **pool)
-        self.reader = create_async_engine(
-            address, isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **pool
-        )
-        for engine in (self.writer, self.reader):
-            event.listen(engine.sync_engine, "checkout", _refuse_closed)
-        self._snapshots = create_async_engine(
-            address, async_creator=connect, poolclass=NullPool, hide_parameters=True
-        )
+        self.writer = hosts.engine(**pool)
+        self.reader = hosts.engine(isolation_level="AUTOCOMMIT", pool_reset_on_return=None, **pool)
+        self._unhurried = hosts.engine(hurries=False, poolclass=NullPool)
+        self._limits = None if not settings.database_pooler else hosts.limits
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
         async with translated(), _session(self.writer) as session, session.begin():
+            if self._limits is not None:  # each transaction may have another connection
+                await _set_local(session, **self._limits)
             yield session
 
     @asynccontextmanager
     async def migrating(self) -> AsyncIterator[AsyncSession]:
-        async with self.writing() as session:
+        async with translated(), _session(self._unhurried) as session, session.begin():
+            await _set_local(
+                session,
+                lock_timeout="60s",
+                statement_timeout="0",
+                idle_in_transaction_session_timeout="0",
+            )
             connection = await session.connection()
-            for statement in (
-                "SET LOCAL lock_timeout = '60s'",
-                "SET LOCAL statement_timeout = 0",
-                "SET LOCAL idle_in_transaction_session_timeout = 0",
-                "SELECT pg_advisory_xact_lock(7210452)",
-            ):
-                await connection.execute(text(statement))
+            await connection.execute(text("SELECT pg_advisory_xact_lock(7210452)"))
             yield session
 
     @asynccontextmanager
     async def _snapshot(self, seconds: float) -> AsyncIterator[AsyncSession]:
         longest = f"{int(seconds * 1000) + 1000}ms"  # a backstop: our own clock goes first
-        async with _session(self._snapshots) as session:
+        async with _session(self._unhurried) as session:
             connection = await session.connection()
-            for statement in (
-                "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
-                f"SET LOCAL statement_timeout = '{longest}'",
-                f"SET LOCAL idle_in_transaction_session_timeout = '{longest}'",
-                "SET LOCAL work_mem = '64MB'",
-                "SELECT 1",  # from here on it is the snapshot
-            ):
-                await connection.execute(text(statement))
+            repeatable = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+            await connection.execute(text(repeatable))
+            await _set_local(  # from here on it is the snapshot
+                session,
+                statement_timeout=longest,
+                idle_in_transaction_session_timeout=longest,
+                work_mem="64MB",
+            )
             yield session
 
     async def clock(self, session: AsyncSession) -> tuple[datetime, int]:
@@ -212,7 +189,8 @@ class Postgres(Database):
         return row[0], row[1]
 
     async def has_committed(self, number: int) -> bool:
-        """Asks on a fresh connection, and waits while the transaction is still running there."""
+        """Asks on a fresh connection, and waits while the transaction is still running there. A
+        replica that took over before it had heard of it knows no such number."""
         for pause in (0.0, 0.05, 0.2, 0.5, 1.0):
             await asyncio.sleep(pause)
             try:
@@ -222,6 +200,10 @@ class Postgres(Database):
                     fate = found.scalar_one()
             except Unavailable:
                 continue
+            except DBAPIError as error:
+                if getattr(error.orig, "sqlstate", None) != _UNHEARD_OF:
+                    raise
+                return False
             if fate != "in progress":
                 return bool(fate == "committed")
         raise Unavailable("The database cannot be reached.")
@@ -238,15 +220,16 @@ class Sqlite(Database):
         self._write_lock = FileLock(file.with_name(file.name + ".write"))
         self._server_lock = FileLock(file.with_name(file.name + ".server"))
         self._writer_free = asyncio.Lock()
+        busy = f"busy_timeout={settings.lock_seconds * 1000}"
 
         def engine(size: int, *pragmas: str) -> AsyncEngine:
             return create_async_engine(
                 "sqlite+aiosqlite://",
-                async_creator=lambda: OneHopConnection.open(file, pragmas),
+                async_creator=lambda: OneHopConnection.open(file, (busy, *pragmas)),
                 poolclass=AsyncAdaptedQueuePool,
                 pool_size=size,
                 max_overflow=0,
-                pool_timeout=settings.lock_seconds,
+                pool_timeout=settings.pool_seconds,
                 pool_reset_on_return=None,
                 hide_parameters=True,
             )
@@ -257,7 +240,7 @@ class Sqlite(Database):
         self.reader = engine(2, "query_only=ON")
         self._snapshots = create_async_engine(
             "sqlite+aiosqlite://",
-            async_creator=lambda: SteppingConnection.open(file, ("query_only=ON",)),
+            async_creator=lambda: SteppingConnection.open(file, (busy, "query_only=ON")),
             poolclass=NullPool,
             hide_parameters=True,
         )
@@ -348,50 +331,10 @@ def _session(engine: AsyncEngine) -> AsyncSession:
     return AsyncSession(engine, expire_on_commit=False, autoflush=False)
 
 
-@asynccontextmanager
-async def translated() -> AsyncIterator[None]:
-    """A database that is busy, gone or slow is a refusal, and logged; any other failure a bug."""
-    try:
-        yield
-    except Exception as error:
-        why = _why_unavailable(error)
-        if why is None:
-            raise
-        log.warning("database unavailable", exc_info=error)
-        raise Unavailable(why) from error
-
-
-_TOLD_ITS_END: Any = asyncpg.InternalClientError  # of a connection that has not seen it yet
-
-
-def _why_unavailable(error: Exception) -> str | None:
-    match error:
-        case PoolTimeoutError() | OSError() | asyncpg.InterfaceError() | _TOLD_ITS_END():
-            return "The database cannot be reached."
-        case asyncpg.PostgresConnectionError() | asyncpg.OperatorInterventionError():
-            return "The database cannot be reached."
-        case asyncpg.PostgresError() | sqlite3.Error() if _passes(error):
-            return "The database is busy."
-        case DBAPIError() if error.connection_invalidated or _passes(error.orig):
-            return "The database is busy."
-    return None
-
-
-_PASSING_STATES = ("08", "40", "53", "55P03", "57")
-_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED}
-
-
-def _passes(cause: BaseException | None) -> bool:
-    """Whether the same statement may well succeed when it is tried again."""
-    if isinstance(cause, sqlite3.Error):
-        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING
-    return str(getattr(cause, "sqlstate", None) or "").startswith(_PASSING_STATES)
-
-
-def _refuse_closed(connection: Any, *_: Any) -> None:
-    """The pool then makes another one in place of one that PostgreSQL has closed."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
+async def _set_local(session: AsyncSession, **settings: str) -> None:
+    """Give a transaction settings of its own; it ends with them."""
+    each = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    await (await session.connection()).exec_driver_sql(f"SELECT {each}")
 
 
 def _begin_immediate(connection: Any) -> None:

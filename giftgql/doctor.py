@@ -1,137 +1,123 @@
-"""What `giftgql doctor` looks at. It changes nothing, and works while the server runs."""
+"""What `giftgql doctor` looks at. It changes nothing, and works while the server runs.
 
+Here are the settings, the files and whom the server calls; `examination` has the database.
+"""
+
+import ipaddress
 import os
-import sqlite3
-import stat
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
-from giftgql import trusted
-from giftgql.database import Database
-from giftgql.errors import Refusal
-from giftgql.installation.repository import InstallationRepository
+from giftgql import examination, trusted
+from giftgql.choices import LogLevel
+from giftgql.findings import Finding, ok, warning, wrong
 from giftgql.jobs.service import NotDone
 from giftgql.mail import transports
 from giftgql.openid.calls import Unreachable
 from giftgql.openid.provider import Provider
 from giftgql.settings import Settings, SettingsError, read_settings
-from giftgql.startup import DatabaseTooNew, pending_migration, why_unusable
-from giftgql.vault import KeyringError, Vault
 
-SAFE_SQLITE = (3, 51, 3)
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at: whether it is well, and in a sentence what it is or what to do."""
-
-    what: str
-    is_well: bool
-    says: str
+LITTLE, TOO_LITTLE = 2**30, 100 * 2**20
+"""Bytes free on the disk below which that is told, and is wrong."""
 
 
 async def examine() -> list[Finding]:
     try:
         settings = read_settings()
     except SettingsError as error:
-        return [Finding("settings", False, str(error).replace("\n", "; "))]
-    findings = [_settings()]
-    findings.append(_data_folder(settings))
-    findings += [finding async for finding in _database(settings)]
+        return [wrong("settings", str(error).replace("\n", "; "))]
+    findings = [_names(), *_dangers(settings), *_data_folder(settings)]
+    findings += [finding async for finding in examination.of_database(settings)]
     findings.append(await _mails(settings))
     findings.append(_trusted_documents(settings))
     findings += [finding async for finding in _providers(settings)]
     return findings
 
 
-def _settings() -> Finding:
-    """A mistyped name is no error, since other programs may set names like ours; but said."""
+def _names() -> Finding:
+    """A mistyped name is no error, since other programs may set names like ours; but told."""
     known = {f"GIFTGQL_{name.upper()}" for name in Settings.model_fields}
-    unknown = sorted(name for name in os.environ if name.startswith("GIFTGQL_"))
-    ignored = [name for name in unknown if name not in known]
-    says = f" Ignored, as there are no such settings: {', '.join(ignored)}." if ignored else ""
-    return Finding("settings", True, f"all can be read.{says}")
+    named = sorted(name for name in os.environ if name.startswith("GIFTGQL_"))
+    if ignored := [name for name in named if name not in known]:
+        says = f"there are no such settings: {', '.join(ignored)}."
+        return warning("settings", says, "Correct their names; they are ignored.")
+    return ok("settings", "all can be read.")
 
 
-def _data_folder(settings: Settings) -> Finding:
+def _dangers(settings: Settings) -> Iterator[Finding]:
+    """Settings that can be read, and do harm."""
+    if not settings.works and settings.sqlite_file is not None:
+        says = "GIFTGQL_WORKS=false on SQLite: nobody does the jobs, nor sends mails."
+        yield wrong("jobs", says, "Leave it out; a worker of its own needs PostgreSQL.")
+    yield _proxies(settings)
+    if settings.metrics_port and not _is_loopback(settings.metrics_host):
+        says = f"whoever reaches {settings.metrics_host}:{settings.metrics_port} reads them."
+        yield warning("metrics", says, "Let only Prometheus through, by the firewall.")
+    if not settings.production:
+        says = "GIFTGQL_PRODUCTION is not set: keys and a first client are made up."
+        yield ok("production", f"{says} Set it where real cards are sold.")
+        return
+    found = list(_dangers_of_production(settings))
+    yield from found or [ok("production", "no setting that is only for trying out.")]
+
+
+def _dangers_of_production(settings: Settings) -> Iterator[Finding]:
+    what = "production"
+    if settings.log_level is LogLevel.DEBUG:
+        yield warning(what, "GIFTGQL_LOG_LEVEL=DEBUG fills the disk.", "Set INFO.")
+    if settings.allow_get:
+        says = "GIFTGQL_ALLOW_GET=true: codes stand in addresses, which proxies log."
+        yield warning(what, says, "Leave it out.")
+    if settings.webhooks_allow_private:
+        says = "GIFTGQL_WEBHOOKS_ALLOW_PRIVATE=true: who manages webhooks reaches inner machines."
+        yield warning(what, says, "Leave it out.")
+    if settings.smtp is None:
+        says = f"mails are only written into {settings.mail_folder}: nobody gets a card."
+        yield warning(what, says, "Set GIFTGQL_SMTP_URL and GIFTGQL_MAIL_FROM.")
+    elif not (settings.smtp.is_tls or settings.smtp.starts_tls):
+        says = "mails, with the codes in them, go to the SMTP server in clear."
+        yield warning(what, says, "Leave out starttls=off.")
+    if not settings.public_url:
+        says = "without GIFTGQL_PUBLIC_URL staff can sign in on this machine alone."
+        yield warning(what, says, "Set it to the address that browsers use.")
+
+
+def _proxies(settings: Settings) -> Finding:
+    """Whose word is taken for where a request comes from: uvicorn's setting, not ours."""
+    trusted_ones = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+    if "*" in trusted_ones:
+        says = "FORWARDED_ALLOW_IPS=*: everybody may say to come from anywhere, by https."
+        tell = wrong if settings.production else warning
+        return tell("proxies", says, "Name the proxy's address.")
+    return ok("proxies", f"X-Forwarded-For and -Proto are believed from {trusted_ones}.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _data_folder(settings: Settings) -> Iterator[Finding]:
     folder = settings.data_dir
     if not folder.exists():
-        return Finding("data folder", True, f"{folder} is not there yet; the server makes it.")
-    if not folder.is_dir():
-        return Finding("data folder", False, f"{folder} is no folder. Set GIFTGQL_DATA_DIR.")
-    return Finding("data folder", True, f"{folder}.")
+        yield ok("data folder", f"{folder} is not there yet; the server makes it.")
+    elif not folder.is_dir():
+        yield wrong("data folder", f"{folder} is no folder.", "Set GIFTGQL_DATA_DIR.")
+    else:
+        yield ok("data folder", f"{folder}.")
+        yield _disk(folder)
 
 
-async def _database(settings: Settings) -> AsyncIterator[Finding]:
-    file = settings.sqlite_file
-    if file is not None and not file.exists():
-        yield Finding("database", True, f"{file} is not there yet; the server makes it.")
-        yield _key_file(settings)
-        return
-    database = Database.of(settings)
-    try:
-        async with database.reading() as session:
-            await session.connection()
-            yield Finding("database", True, f"{file or 'PostgreSQL'} can be reached.")
-            if file is not None:
-                yield _sqlite_version()
-            if await pending_migration(session):
-                says = "the database is empty or in an older form. Run 'giftgql migrate'."
-                yield Finding("migrations", False, says)
-                yield _key_file(settings)
-                return
-            yield Finding("migrations", True, "the database is up to date.")
-            yield await _keys(settings, InstallationRepository(session))
-    except DatabaseTooNew as error:
-        yield Finding("migrations", False, str(error))
-    except Refusal as refusal:
-        yield Finding(
-            "database", False, f"{refusal} Check GIFTGQL_DATABASE_URL, and that it is running."
-        )
-    except Exception as error:
-        reason = why_unusable(error) or f"It cannot be used: {type(error).__name__}."
-        yield Finding("database", False, reason)
-    finally:
-        await database.close()
-
-
-async def _keys(settings: Settings, installation: InstallationRepository) -> Finding:
-    checks = await installation.key_checks()
-    found = _key_file(settings, is_needed=bool(checks))
-    if not found.is_well or not checks:
-        return found
-    path = settings.keyring_file
-    vault = Vault.open(path)
-    for check in checks:
-        if check.key_id not in vault.ring.keys or vault.canary(check.key_id) != check.canary:
-            return Finding(
-                "keys", False, f"{path} is not this database's. Put back the one that is."
-            )
-    return Finding("keys", True, f"{path} fits the database.")
-
-
-def _key_file(settings: Settings, *, is_needed: bool = False) -> Finding:
-    path = settings.keyring_file
-    if not path.exists() and not is_needed:
-        if settings.production:
-            return Finding("keys", False, f"there is no {path}. Run 'giftgql keys new'.")
-        return Finding("keys", True, f"{path} is not there yet; the server makes it.")
-    try:
-        Vault.open(path)
-    except KeyringError as error:
-        return Finding("keys", False, str(error))
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return Finding("keys", False, f"{path} can be read by others. Run 'chmod 600 {path}'.")
-    return Finding("keys", True, f"{path} can be read.")
-
-
-def _sqlite_version() -> Finding:
-    version = sqlite3.sqlite_version
-    if sqlite3.sqlite_version_info < SAFE_SQLITE:
-        return Finding(
-            "SQLite", True, f"{version}; from 3.51.3 on it is safe even without giftgql's lock."
-        )
-    return Finding("SQLite", True, f"{version}.")
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    says = f"{free / 2**30:,.1f} GiB are free in {folder}."
+    if free < LITTLE:
+        tell = wrong if free < TOO_LITTLE else warning
+        return tell("disk", says, "Make room: without it nothing can be written.")
+    return ok("disk", says)
 
 
 async def _providers(settings: Settings) -> AsyncIterator[Finding]:
@@ -143,41 +129,41 @@ async def _providers(settings: Settings) -> AsyncIterator[Finding]:
             continue
         try:
             await Provider(issuer).read()
-            yield Finding(f"sign-in of {whose}", True, f"{issuer} can be reached.")
+            yield ok(f"sign-in of {whose}", f"{issuer} can be reached.")
         except Unreachable as error:
-            says = f"{issuer} is no OpenID provider now: {error}. Check the issuer."
-            yield Finding(f"sign-in of {whose}", False, says)
+            says = f"{issuer} is no OpenID provider now: {error}."
+            yield wrong(f"sign-in of {whose}", says, "Check the issuer.")
 
 
 async def _mails(settings: Settings) -> Finding:
     folder, server = settings.mail_templates, settings.smtp
     if folder is not None and not folder.is_dir():
-        return Finding("mail", False, f"there is no {folder}. Set GIFTGQL_MAIL_TEMPLATES.")
+        return wrong("mail", f"there is no {folder}.", "Set GIFTGQL_MAIL_TEMPLATES.")
     if server is None:
         says = f"written into {settings.mail_folder}, not sent. Set GIFTGQL_SMTP_URL to send them."
-        return Finding("mail", True, says)
+        return ok("mail", says)
     where = f"{server.host}:{server.port}"
     try:
         await transports.greet(settings)
     except NotDone as reason:
-        says = f"{where} does not take mails: {reason.why}. Check GIFTGQL_SMTP_URL."
-        return Finding("mail", False, says)
-    return Finding("mail", True, f"sent by {where}, from {settings.mail_from}.")
+        says = f"{where} does not take mails: {reason.why}."
+        return wrong("mail", says, "Check GIFTGQL_SMTP_URL.")
+    return ok("mail", f"sent by {where}, from {settings.mail_from}.")
 
 
 def _trusted_documents(settings: Settings) -> Finding:
     """Whether they can be read, and each fits the schema and the limits of this version."""
     what = "trusted documents"
     if settings.trusted_documents is None:
-        return Finding(what, True, "none are set.")
+        return ok(what, "none are set.")
     from giftgql.schema import fits  # it takes a second, which nobody else need wait
 
     try:
         found = trusted.documents(settings)
     except trusted.TrustedDocumentsError as error:
-        return Finding(what, False, f"{error} Check GIFTGQL_TRUSTED_DOCUMENTS.")
+        return wrong(what, str(error), "Check GIFTGQL_TRUSTED_DOCUMENTS.")
     if unfit := [digest for digest, text in found.items() if not fits(text, settings)]:
         these = ", ".join(each[:12] for each in sorted(unfit)[:5])
         says = f"{len(unfit)} of {len(found)} cannot be run any more, the first being {these}."
-        return Finding(what, False, says)
-    return Finding(what, True, f"{len(found)} in {settings.trusted_documents}.")
+        return wrong(what, says, "Build the clients anew, or keep their documents as they were.")
+    return ok(what, f"{len(found)} in {settings.trusted_documents}.")

@@ -12,10 +12,10 @@ from graphql import DocumentNode, GraphQLError, GraphQLSchema, parse, specified_
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.schema import validate_document
 
+from giftgql.choices import DocumentLimits
 from giftgql.context import Context
-from giftgql.guard import INTROSPECTION, measured, operations
+from giftgql.guard import INTROSPECTION, Measured, measured, operations
 from giftgql.permissions import Permission
-from giftgql.settings import DocumentLimits
 
 REMEMBERED, LONGEST_REMEMBERED = 200, 4_000
 
@@ -25,7 +25,10 @@ class Document:
     """A document that is within the limits, with what is wrong with it otherwise."""
 
     tree: DocumentNode
-    root_fields: tuple[str, ...]
+    kind: str
+    """`mutation` if one of its operations is, else `query`."""
+
+    measure: Measured
     errors: list[GraphQLError]
 
 
@@ -44,8 +47,11 @@ class Documents:
     @staticmethod
     def read(text: str, schema: GraphQLSchema, limits: DocumentLimits) -> Document:
         tree = parse(text, max_tokens=limits.tokens)
-        root_fields = measured(tree, limits)
-        return Document(tree, root_fields, validate_document(schema, tree, tuple(specified_rules)))
+        measure = measured(tree, limits)
+        kinds = {each.operation.value for each in operations(tree)}
+        kind = "mutation" if "mutation" in kinds else "query"
+        errors = validate_document(schema, tree, tuple(specified_rules))
+        return Document(tree, kind, measure, errors)
 
 
 class ReadDocument(SchemaExtension):
@@ -58,15 +64,15 @@ class ReadDocument(SchemaExtension):
     def on_parse(self) -> Iterator[None]:
         execution = self.execution_context
         context: Context = execution.context
-        document = self._documents.get(
-            execution.query or "", execution.schema._schema, context.store.settings.document_limits
-        )
+        limits = context.store.settings.document_limits
+        document = self._documents.get(execution.query or "", execution.schema._schema, limits)
+        document.measure.check(execution.variables, limits)
         if context.operation_name is None and len(operations(document.tree)) > 1:
             raise GraphQLError("operationName is needed: the document has several operations.")
-        if not INTROSPECTION.isdisjoint(document.root_fields):
+        if not INTROSPECTION.isdisjoint(document.measure.root_fields):
             context.caller.require(Permission.INTROSPECT_SCHEMA)
         if not document.errors:
-            context.fields = document.root_fields
+            context.fields, context.kind = document.measure.root_fields, document.kind
         execution.graphql_document = document.tree
         self._errors = document.errors
         yield

@@ -1,4 +1,5 @@
-"""The log: one JSON object a line, in a file of the data folder or on standard error.
+"""The log: a line each, in a file of the data folder or on standard error. Programs read it as
+JSON, people at a terminal as columns. What is logged for a request has its `request_id`.
 
 It holds no query text, no variables, no values. A fault is logged with its type and its places in
 the code, without its message and its local variables: either may hold a code.
@@ -16,7 +17,8 @@ import orjson
 import structlog
 from structlog.typing import Processor
 
-from giftgql.settings import LogTo, Settings
+from giftgql.choices import LogFormat, LogTo
+from giftgql.settings import Settings
 
 _SURROUNDINGS = frozenset({"event", "level", "logger", "timestamp"})
 FILE_BYTES, FILES_KEPT = 10_000_000, 5
@@ -31,12 +33,14 @@ def configure(settings: Settings, *, file_name: str | None = None, plain: bool =
     """Send the log of this process to `logs/<file_name>`, or to standard error without one;
     `plain` for a person who has just typed a command."""
     handler: logging.Handler = logging.StreamHandler()
+    render = _sentence if plain else _renderer(settings, is_terminal=sys.stderr.isatty())
     if file_name is not None and settings.log_to is LogTo.FILE:
         folder = log_folder(settings)
         folder.mkdir(parents=True, exist_ok=True)
         handler = logging.handlers.RotatingFileHandler(
             folder / file_name, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8"
         )
+        render = _renderer(settings, is_terminal=False)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -50,7 +54,7 @@ def configure(settings: Settings, *, file_name: str | None = None, plain: bool =
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                _sentence if plain else structlog.processors.JSONRenderer(serializer=_json),
+                render,
             ],
         )
     )
@@ -72,6 +76,13 @@ def configure(settings: Settings, *, file_name: str | None = None, plain: bool =
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _renderer(settings: Settings, *, is_terminal: bool) -> Processor:
+    by_itself = LogFormat.CONSOLE if is_terminal else LogFormat.JSON
+    if (settings.log_format or by_itself) is LogFormat.CONSOLE:
+        return structlog.dev.ConsoleRenderer(colors=is_terminal)
+    return structlog.processors.JSONRenderer(serializer=_json)
 
 
 def log_folder(settings: Settings) -> Path:

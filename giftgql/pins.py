@@ -18,6 +18,7 @@ from typing import TypeVar
 import argon2
 from argon2.exceptions import VerifyMismatchError
 
+from giftgql import metrics
 from giftgql.errors import InvalidInput, Unavailable
 
 Made = TypeVar("Made")
@@ -62,7 +63,14 @@ class Queue:
     """
 
     def __init__(
-        self, threads: int, *, waiting: int, patience: float | None, why: str, retry_after: int
+        self,
+        threads: int,
+        *,
+        work: str,
+        waiting: int,
+        patience: float | None,
+        why: str,
+        retry_after: int,
     ) -> None:
         self._executor = ThreadPoolExecutor(
             threads, thread_name_prefix="pin", initializer=_step_back
@@ -72,26 +80,36 @@ class Queue:
         self._patience = patience
         self._refusal = (why, retry_after)
         self.waiting = 0
+        self._done = metrics.PINS.labels(work)
+        self._refused = metrics.PINS_REFUSED.labels(work)
+        self._shown_waiting = metrics.PINS_WAITING.labels(work)
 
     async def run(self, work: Callable[..., Made], *arguments: object) -> Made:
         await self._thread()
+        self._done.inc()
         running = asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
         running.add_done_callback(lambda _: self._free.release())
         return await asyncio.shield(running)
 
     async def _thread(self) -> None:
         """Wait for a free thread and take it."""
-        why, retry_after = self._refusal
         if self._free.locked() and self.waiting >= self._most_waiting:
-            raise Unavailable(why, retry_after=retry_after)
+            raise self._refuse()
         self.waiting += 1
+        self._shown_waiting.inc()
         try:
             async with asyncio.timeout(self._patience):
                 await self._free.acquire()
         except TimeoutError:
-            raise Unavailable(why, retry_after=retry_after) from None
+            raise self._refuse() from None
         finally:
             self.waiting -= 1
+            self._shown_waiting.dec()
+
+    def _refuse(self) -> Unavailable:
+        self._refused.inc()
+        why, retry_after = self._refusal
+        return Unavailable(why, retry_after=retry_after)
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -107,6 +125,7 @@ class Pins:
         self._nobodys = _verifier_of_nothing()
         self._hashing = Queue(
             HASHING_THREADS,
+            work="set",
             waiting=HASHES_WAITING,
             patience=None,
             why="Too many PINs are being set.",
@@ -114,6 +133,7 @@ class Pins:
         )
         self._checking = Queue(
             CHECKING_THREADS,
+            work="check",
             waiting=CHECKS_WAITING,
             patience=CHECK_PATIENCE,
             why="Too many PINs are being checked.",

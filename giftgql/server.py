@@ -12,11 +12,12 @@ from pathlib import Path
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from giftgql import __version__, log, trusted, work
+from giftgql import __version__, exposition, log, trusted, work
 from giftgql.app import create_app
+from giftgql.choices import LogTo
 from giftgql.clients import service as clients
 from giftgql.permissions import Channel, Permission
-from giftgql.settings import LogTo, Settings
+from giftgql.settings import Settings
 from giftgql.startup import alone, open_store
 from giftgql.store import Store
 
@@ -131,7 +132,8 @@ async def work_until_stopped(settings: Settings) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, working.cancel)
     try:
-        await asyncio.wait([working])
+        async with exposition.told(store):
+            await asyncio.wait([working])
     finally:
         await store.close()
 

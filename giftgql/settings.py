@@ -1,58 +1,24 @@
 """Settings: read once, from the environment and `.env`, frozen. Each has a default that works."""
 
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from giftgql import addresses
-from giftgql.errors import Described
+from giftgql import addresses, timeouts
+from giftgql.choices import DocumentLimits, LogFormat, LogLevel, LogTo, RedemptionStrategy
 from giftgql.money import CEILING_MINOR, is_currency
 from giftgql.permissions import roles_by_group
-
-
-class LogLevel(StrEnum):
-    DEBUG = "DEBUG"
-    INFO = "INFO"
-    WARNING = "WARNING"
-    ERROR = "ERROR"
-
-
-class LogTo(StrEnum):
-    FILE = "file"
-    STDERR = "stderr"
-
-
-class RedemptionStrategy(Described):
-    BALANCE = "BALANCE", "What a use leaves stays on the card; its code goes on."
-    REPLACEMENT = (
-        "REPLACEMENT",
-        "What a use leaves goes to a new card with a new code, which is mailed to the owner.",
-    )
-
-
-_LIBPQ_ONLY = ("connect_timeout", "keepalives", "tcp_user_timeout", "gssencmode")
 
 NOBODY = "Gift cards <gift-cards@localhost>"
 """Who mails come from that nobody will answer, as long as they only go to a folder."""
 
-Seconds = Annotated[int, Field(ge=1, le=86_400)]
+SHORTEST_TOKEN = 16
 
-
-class DocumentLimits(NamedTuple):
-    """The limits on a GraphQL document, apart: what is remembered of one goes by them."""
-
-    tokens: int
-    depth: int
-    fields: int
-    aliases: int
-    root_fields: int
-    code_lookups: int
+Seconds = Annotated[int, Field(ge=1, le=86_400, validate_default=True)]
 
 
 class Settings(BaseSettings):
@@ -84,6 +50,31 @@ class Settings(BaseSettings):
     log_to: LogTo = Field(
         LogTo.FILE,
         description="`file`: logs/ in the data folder, one file a port; `stderr`: for containers.",
+    )
+    log_format: LogFormat | None = Field(
+        None,
+        description="`json`: an object a line; `console`: lines for people; empty: `console` on a "
+        "terminal, else `json`.",
+    )
+    slow_ms: int = Field(
+        1_000,
+        ge=0,
+        description="From how many milliseconds on a request or statement is logged as slow; 0: "
+        "never.",
+    )
+    metrics_port: int | None = Field(
+        None,
+        ge=1,
+        le=65_000,
+        description="Port of its own at which a process tells its metrics, or the next free one of "
+        "64; empty: none.",
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of that port.")
+    metrics_token: str = Field(
+        "",
+        repr=False,
+        description="Bearer token for `/metrics` on the server's own port, 16 characters or more; "
+        "empty: not there.",
     )
     currency: str = Field("EUR", description="ISO 4217 currency of cards that name none.")
     strategy: RedemptionStrategy = Field(
@@ -191,12 +182,29 @@ class Settings(BaseSettings):
     database_pool: int = Field(
         8, ge=1, le=100, description="Connections per process for reading, and again for writing."
     )
-    lock_seconds: Seconds = Field(3, description="Longest wait for a lock or a free connection.")
+    database_pooler: bool = Field(
+        False,
+        description="Whether pgbouncer stands in between, giving out connections by transaction.",
+    )
+    pool_seconds: Seconds = Field(3, description="Longest wait for a free connection of the pool.")
+    connect_seconds: Seconds = Field(
+        3, description="Longest time to connect to a host of PostgreSQL's."
+    )
+    lock_seconds: Seconds = Field(3, description="Longest wait for a lock or a turn to write.")
     statement_seconds: Seconds = Field(5, description="Longest run of one statement (PostgreSQL).")
+    idle_seconds: Seconds = Field(
+        10, description="How long PostgreSQL keeps a transaction of ours that says nothing."
+    )
+    silence_seconds: Seconds = Field(
+        10, description="After how long without a sign of life a connection's other end is gone."
+    )
     report_seconds: Seconds = Field(
         300, description="Longest time that a report, export or check of the books may take."
     )
     body_seconds: Seconds = Field(10, description="Longest time a request's body may take to come.")
+    request_seconds: Seconds = Field(
+        30, description="Longest time until a request is answered, files that come in excepted."
+    )
     shutdown_seconds: Seconds = Field(30, description="Time to finish requests when stopping.")
     max_body_bytes: int = Field(65_536, ge=1_024, description="Largest request body.")
     max_import_mib: int = Field(
@@ -211,6 +219,30 @@ class Settings(BaseSettings):
         10_000, ge=1_000, description="Most rows in all lists of one request, by their `first`."
     )
     max_code_lookups: int = Field(5, ge=1, description="Most look-ups by code in one document.")
+    max_failures: int = Field(
+        200,
+        ge=20,
+        le=1_000_000,
+        description="Most failed look-ups by code of a client or staff member in an hour.",
+    )
+    max_unknown_codes: int = Field(
+        50,
+        ge=1,
+        description="Most different unknown codes of a client in an hour until it is suspended.",
+    )
+    max_failed_percent: int = Field(
+        20,
+        ge=1,
+        le=100,
+        description="Percentage of a client's look-ups in an hour, of 100 or more, that may fail.",
+    )
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _no_short_token(cls, value: str) -> str:
+        if 0 < len(value) < SHORTEST_TOKEN:
+            raise ValueError(f"must have {SHORTEST_TOKEN} characters or more")
+        return value
 
     @field_validator("currency")
     @classmethod
@@ -237,6 +269,12 @@ class Settings(BaseSettings):
             raise ValueError("must name a file")
         if not value.startswith("sqlite:///"):
             addresses.check_database(value)
+        return value
+
+    @field_validator(*timeouts.NO_LESS_THAN)
+    @classmethod
+    def _fits_the_others(cls, value: int, info: ValidationInfo) -> int:
+        timeouts.check(str(info.field_name), value, info.data)
         return value
 
     @field_validator("smtp_url")
@@ -293,15 +331,9 @@ class Settings(BaseSettings):
         return None
 
     @cached_property
-    def postgres_url(self) -> str:
-        """The address without the options that only libpq knows and that we set otherwise."""
-        parts = urlsplit(self.database_url)
-        options = [
-            (name, value)
-            for name, value in parse_qsl(parts.query, keep_blank_values=True)
-            if not name.startswith(_LIBPQ_ONLY)
-        ]
-        return parts._replace(query=urlencode(options)).geturl()
+    def postgres(self) -> addresses.Postgres:
+        """The hosts of PostgreSQL's that the address names."""
+        return addresses.postgres(self.database_url)
 
     @cached_property
     def keyring_file(self) -> Path:

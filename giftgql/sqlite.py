@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 from urllib.parse import quote
 
@@ -54,7 +55,7 @@ class FileLock:
 def _open_sqlite(file: Path, pragmas: tuple[str, ...]) -> sqlite3.Connection:
     uri = f"file:{quote(str(file.absolute()))}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-    for pragma in ("busy_timeout=5000", "trusted_schema=OFF", "cell_size_check=ON", *pragmas):
+    for pragma in ("trusted_schema=OFF", "cell_size_check=ON", *pragmas):
         connection.execute(f"PRAGMA {pragma}")
     return connection
 
@@ -63,6 +64,8 @@ class OneHopConnection(aiosqlite.Connection):
     """aiosqlite, with one visit to its thread for a whole statement instead of four."""
 
     _only_reads = False
+    took: Callable[[str, float], None] | None = None
+    """Told how long the statements take that go past SQLAlchemy."""
 
     @classmethod
     async def open(cls, file: Path, pragmas: tuple[str, ...]) -> "OneHopConnection":
@@ -83,19 +86,23 @@ class OneHopConnection(aiosqlite.Connection):
 
     async def run(self, sql: str, given: Any) -> list[tuple[Any, ...]]:
         """The rows a statement finds."""
-        cursor = OneHopCursor(self)
+        cursor, started = OneHopCursor(self), perf_counter()
         await cursor.execute(sql, given)
+        if self.took is not None:
+            self.took(sql, perf_counter() - started)
         return await cursor.fetchall()
 
     async def run_all(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> list[int]:
         """Run each statement for many rows, all in one visit; how many rows each has changed."""
-        counts = list[int]()
+        counts, started = list[int](), perf_counter()
 
         def work() -> None:
             for sql, rows in statements:
                 counts.append(self._conn.executemany(sql, rows).rowcount)
 
         await self.visit(work)
+        if self.took is not None and statements:
+            self.took(statements[0][0], perf_counter() - started)
         return counts
 
     def cursor(self, *_: object) -> "OneHopCursor":  # type: ignore[override]

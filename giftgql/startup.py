@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from enum import StrEnum
 
 import structlog
 from sqlalchemy import Connection
@@ -22,6 +23,7 @@ from giftgql.jobs import service as jobs
 from giftgql.ledger.coalesce import Coalescer
 from giftgql.permissions import THE_OPERATOR, THE_SERVER, Caller
 from giftgql.settings import Settings
+from giftgql.statements import Slow
 from giftgql.store import Store, Transaction
 from giftgql.vault import Keyring, KeyringError, Vault
 
@@ -32,7 +34,17 @@ RESEAL = "reseal"
 
 
 class DatabaseTooNew(Exception):
-    """The database was migrated by a newer giftgql. The sentence says what to do."""
+    """A newer giftgql has changed the database so that this one cannot work with it. The sentence
+    says what to do."""
+
+
+class Form(StrEnum):
+    """How the form of the database compares with the one this version makes."""
+
+    OLDER = "older"
+    SAME = "same"
+    NEWER = "newer"
+    """A newer version has added to it what this one makes no use of."""
 
 
 class DatabaseUnusable(Exception):
@@ -45,6 +57,7 @@ async def open_store(settings: Settings, *, serving: bool = False) -> Store:
     Raises KeyringError, DatabaseTooNew, DatabaseUnusable or AnotherServer; each says what to do.
     """
     database = Database.of(settings)
+    Slow(settings.slow_ms).watch(database.reader, database.writer)
     try:
         if serving:
             database.claim_server()
@@ -56,8 +69,8 @@ async def open_store(settings: Settings, *, serving: bool = False) -> Store:
         if reason := why_unusable(error):
             raise DatabaseUnusable(reason) from error
         raise
-    if before != migrations.newest():
-        log.info("database migrated", before=before, now=migrations.newest())
+    if before is Form.OLDER:
+        log.info("database migrated", now=migrations.newest())
     store = Store(database, vault, settings)
     store.poster = Coalescer(store)
     return store
@@ -88,10 +101,10 @@ async def rotate_keys(store: Store) -> None:
         await audit.record(tx, Event.KEY_ROTATED, "keys", key=store.vault.ring.primary)
 
 
-async def pending_migration(session: AsyncSession) -> bool:
-    """Whether the database is in an older form than this version's. Raises DatabaseTooNew."""
+async def form_of(session: AsyncSession) -> Form:
+    """The form of the database, an empty one being older. Raises DatabaseTooNew."""
     connection = await session.connection()
-    return await connection.run_sync(_found) != migrations.newest()
+    return _form(await connection.run_sync(migrations.current))
 
 
 _TELLING_RESULTS = frozenset(
@@ -121,26 +134,33 @@ def why_unusable(error: BaseException) -> str | None:
     return f"The database cannot be used: {said}. Check GIFTGQL_DATABASE_URL and its rights."
 
 
-async def _migrate(session: AsyncSession, settings: Settings) -> str | None:
-    """Bring the database up to date; returns the form it was in, None if it was empty."""
-    connection = await session.connection()
+async def _migrate(session: AsyncSession, settings: Settings) -> Form:
+    """Bring the database up to date; returns how its form was before."""
+    before = await form_of(session)
+    if before is Form.OLDER:
 
-    def bring_up_to_date(sync: Connection) -> str | None:
-        found = _found(sync)
-        if found != migrations.newest():
-            migrations.upgrade(sync, settings.zone)
-        return found
+        def bring_up_to_date(connection: Connection) -> None:
+            migrations.upgrade(connection, settings.zone)
 
-    return await connection.run_sync(bring_up_to_date)
+        await (await session.connection()).run_sync(bring_up_to_date)
+    return before
 
 
-def _found(connection: Connection) -> str | None:
-    found = migrations.current(connection)
-    if found is not None and found not in migrations.known():
-        raise DatabaseTooNew(
-            "The database was used by a newer giftgql. Start that version, or a newer one."
-        )
-    return found
+def _form(found: str | None) -> Form:
+    if found == migrations.newest():
+        return Form.SAME
+    if found is None or found in migrations.known():
+        return Form.OLDER
+    if migrations.has_only_added(found):
+        return Form.NEWER
+    raise DatabaseTooNew(
+        "The database was used by a newer giftgql. Start that version, or a newer one."
+    )
+
+
+def without_keys() -> Vault:
+    """A vault for what needs none: nothing can be sealed or opened with it."""
+    return Vault(Keyring(0, 0, {}))
 
 
 def _transaction(store: Store, session: AsyncSession, caller: Caller = THE_SERVER) -> Transaction:
@@ -149,7 +169,7 @@ def _transaction(store: Store, session: AsyncSession, caller: Caller = THE_SERVE
 
 async def _adopt_keys(database: Database, session: AsyncSession, settings: Settings) -> Vault:
     path = settings.keyring_file
-    tx = _transaction(Store(database, Vault(Keyring(0, 0, {})), settings), session)
+    tx = _transaction(Store(database, without_keys(), settings), session)
     if not path.exists() and not await installation.has_keys(tx):
         if settings.production:
             raise KeyringError(

@@ -5,6 +5,7 @@ carry who is asking, the time, and a repository for each feature. Nothing but th
 used inside a write block.
 """
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, time, timedelta
@@ -17,7 +18,7 @@ from giftgql.audit.repository import AuditRepository
 from giftgql.campaigns.repository import CampaignRepository
 from giftgql.cards.repository import CardRepository
 from giftgql.clients.repository import ClientRepository
-from giftgql.database import Database, translated
+from giftgql.database import Database
 from giftgql.durations import day_after
 from giftgql.imports.repository import ImportRepository
 from giftgql.installation.repository import InstallationRepository
@@ -27,6 +28,7 @@ from giftgql.ledger.repository import LedgerRepository
 from giftgql.members.repository import MemberRepository
 from giftgql.movements.repository import MovementRepository
 from giftgql.orders.repository import OrderRepository
+from giftgql.outages import translated
 from giftgql.outbox.repository import OutboxRepository
 from giftgql.permissions import THE_SERVER, Caller
 from giftgql.pools.repository import PoolRepository
@@ -39,6 +41,7 @@ from giftgql.settings import Settings
 from giftgql.staff.repository import StaffRepository
 from giftgql.succession.repository import SuccessionRepository
 from giftgql.together import Together
+from giftgql.tries.gates import Gates
 from giftgql.tries.repository import TriesRepository
 from giftgql.turns import Turns
 from giftgql.vault import Vault
@@ -238,6 +241,7 @@ class Store:
         self.clock: Callable[[], datetime] | None = None
         self.poster: Poster | None = None
         self.turns = Turns()
+        self.gates = Gates(settings.max_failures)
         self._together: dict[Any, Together[Any, Any]] = {}
 
     @property
@@ -255,9 +259,13 @@ class Store:
                 await reading.close()
 
     @asynccontextmanager
-    async def snapshot(self, caller: Caller = THE_SERVER) -> AsyncIterator[Reading]:
-        """A reading of one state of the database, for reports; it has a time limit of its own."""
-        async with self.database.snapshot(self.settings.report_seconds) as session:
+    async def snapshot(
+        self, caller: Caller = THE_SERVER, *, at_most: float = math.inf
+    ) -> AsyncIterator[Reading]:
+        """A reading of one state of the database, for reports; it has a time limit of its own,
+        unless it is `at_most` so many seconds."""
+        seconds = min(self.settings.report_seconds, at_most)
+        async with self.database.snapshot(seconds) as session:
             yield Reading(self, caller, self.now, session)
 
     async def together(self, batch: "Batch[Key, Value]", key: Key) -> Value:

@@ -6,7 +6,10 @@ question, since a statement begins only after all that it answers was asked.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
+
+from giftgql import metrics
 
 MOST_AT_ONCE = 200
 
@@ -26,7 +29,8 @@ class Together(Generic[Key, Value]):
         answer: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
         self._waiting.append((key, answer))
         if self._reading is None:
-            self._reading = asyncio.create_task(self._read())
+            # For many: its lines in the log have no one's request id.
+            self._reading = asyncio.create_task(self._read(), context=Context())
         return await answer
 
     async def _read(self) -> None:
@@ -42,6 +46,7 @@ class Together(Generic[Key, Value]):
 
     async def _answer(self, asked: list[tuple[Key, asyncio.Future[Value]]]) -> None:
         """Who has gone away meanwhile gets no answer; a failure goes to all who asked."""
+        metrics.READ_TOGETHER.observe(len(asked))
         try:
             values = await self._read_all([key for key, _ in asked])
         except BaseException as error:

@@ -10,11 +10,11 @@ from strawberry.types.base import get_object_definition
 from strawberry.types.enum import StrawberryEnumDefinition
 from strawberry.types.scalar import ScalarDefinition
 
+from giftgql.choices import RedemptionStrategy
 from giftgql.codes import CodeType
 from giftgql.errors import Described, ErrorCode, InvalidInput, NotFound
 from giftgql.money import Money
 from giftgql.paging import FURTHEST_SKIP, LARGEST_PAGE, Page
-from giftgql.settings import RedemptionStrategy
 
 Input = TypeVar("Input", bound=type)
 EnumClass = TypeVar("EnumClass", bound=type[Described])

@@ -118,16 +118,17 @@ class Sealed:
 class Vault:
     """Seals, opens and fingerprints with a keyring that it reads again when it meets a new key."""
 
-    def __init__(self, ring: Keyring, path: Path | None = None) -> None:
+    def __init__(self, ring: Keyring, path: Path | None = None, *, written_at: int = 0) -> None:
         self.ring = ring
         self._path = path
-        self._read_at = _changed_at(path)
+        self._written_at = written_at
         self._asked_at = 0.0
         self._pins = Pins()
 
     @classmethod
     def open(cls, path: Path) -> "Vault":
-        return cls(Keyring.read(path), path)
+        written_at = _changed_at(path)  # first: a file that is replaced meanwhile is read again
+        return cls(Keyring.read(path), path, written_at=written_at)
 
     def close(self) -> None:
         self._pins.close()
@@ -300,7 +301,7 @@ class Vault:
     def reload(self) -> None:
         """Read the key file again, as after a rotation by another process."""
         if self._path is not None:
-            self._read_at = _changed_at(self._path)
+            self._written_at = _changed_at(self._path)
             ring = Keyring.read(self._path)
             if ring.index != self.ring.index:
                 raise KeyringError("The key file names another index key. Put that number back.")
@@ -314,7 +315,7 @@ class Vault:
             return
         self._asked_at = now
         changed_at = _changed_at(self._path)
-        if changed_at and changed_at != self._read_at:
+        if changed_at and changed_at != self._written_at:
             self.reload()
 
     def _key(self, kid: int, purpose: str) -> bytes:

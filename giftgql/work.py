@@ -13,6 +13,7 @@ from giftgql.errors import Unavailable
 from giftgql.generation import service as generation
 from giftgql.imports import receiving
 from giftgql.imports import service as imports
+from giftgql.installation import service as installation
 from giftgql.jobs import service as jobs
 from giftgql.jobs.models import JobState
 from giftgql.jobs.runner import Lane, Work, Works
@@ -59,7 +60,15 @@ async def seal(store: Store, lease: Lease) -> bool:
 
 
 async def reseal(store: Store, lease: Lease) -> bool:
-    """Seal the next codes, then the next secrets, with the primary key."""
+    """Seal the next codes, then the next secrets, with the primary key.
+
+    The key file is read first: by the key of before it all are sealed. Raises NotDone where it is
+    older than the database's newest key: another machine's server may have it.
+    """
+    store.vault.reload()
+    async with store.read() as reading:
+        if await installation.newest_key(reading) > store.vault.ring.primary:
+            raise jobs.NotDone("the key file of this machine is older than the newest key")
     is_sealed = await _batch(store, lease, cards.reseal) or await _batch(
         store, lease, webhooks.reseal
     )
@@ -76,7 +85,7 @@ async def _batch(store: Store, lease: Lease | None, batch: Batch) -> int:
 WORKS: Works = {
     SWEEP: Work(sweep, again_in=lambda store: store.settings.sweep_seconds),
     SEAL: Work(seal, again_in=lambda store: store.settings.sweep_seconds),
-    RESEAL: Work(reseal),
+    RESEAL: Work(reseal, patience=jobs.A_DAY),
     campaigns.JOB: Work(generation.make_cards, give_up=campaigns.fail),
     imports.JOB: Work(imports.import_rows, give_up=imports.fail),
     generation.PINS: Work(generation.harden_pins),

@@ -25,7 +25,10 @@ from tests.client import Client, Server
 from tests.databases import Databases
 
 TEMPLATE = "giftgql_template"
-PATIENT: dict[str, Any] = {"lock_seconds": 30, "statement_seconds": 30}
+PATIENT: dict[str, Any] = {
+    **{f"{what}_seconds": 30 for what in ("lock", "pool", "connect", "statement")},
+    "request_seconds": 300,
+}
 """Longer than any machine is busy: tests of what is refused after a while say how long that is."""
 
 ALL_BUT_UNMASKED = frozenset(Permission) - {Permission.VIEW_UNMASKED_GIFT_CARD_CODES}

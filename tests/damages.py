@@ -56,9 +56,9 @@ async def disarm(store: Store) -> None:
                 connection.execute(f"DROP TRIGGER {name}")
         return
     async with store.write() as tx:
-        connection = await tx.session.connection()
-        for table, name in (await connection.execute(_CHECKS)).all():
-            await connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
+        checked = await tx.session.connection()
+        for table, name in (await checked.execute(_CHECKS)).all():
+            await checked.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
 
 
 _CHECKS = text(

@@ -4,8 +4,8 @@ their places."""
 from typing import Any
 
 from giftgql.cards import mentions
+from giftgql.choices import RedemptionStrategy
 from giftgql.reports import service as reports
-from giftgql.settings import RedemptionStrategy
 from giftgql.store import Store
 from tests.client import Answer, Client
 from tests.factories import code_of, done, funded, member

@@ -107,6 +107,8 @@ DOCUMENTS: dict[str, tuple[str, str | None]] = {
     "a bomb of nothing": (bomb(18, "...A"), INVALID),
     "a fragment that is not there": (f"{{ {T} ...A }}", INVALID),
     "a fragment too many": (f"{{ {T} }} fragment A on Query {{ {T} }}", INVALID),
+    "an alias of 101 characters": (f"{{ {'a' * 101}: {T} }}", COMPLEX),
+    "a field of 60,000 characters": (f"{{ {'a' * 60_000} }}", COMPLEX),
     "1,000 aliases": (f"{{ {aliases(1_000, T)} }}", COMPLEX),
     "31 aliases": (f"{{ giftcard {{ results {{ {aliases(31, 'id')} }} }} }}", COMPLEX),
     "1,000 times one field": ("{" + f"{T} " * 1_000 + "}", COMPLEX),
@@ -171,3 +173,16 @@ ADDRESSES: dict[str, tuple[str, int]] = {
     "a bomb": (f"query={bomb(18, T)}", 400),
 }
 """What stands in the address of a GET, and its status."""
+
+METHODS = ("PUT", "OPTIONS", "DELETE", "PATCH")
+TYPES = {
+    "application/x-www-form-urlencoded": b"query={__typename}",
+    "text/plain": q("{ __typename }"),
+    "text/plain; a=application/json": q("{ __typename }"),
+    "application/jsonx": q("{ __typename }"),
+    "application/graphql": b"{ __typename }",
+    "multipart/form-data; boundary=x": (
+        b'--x\r\nContent-Disposition: form-data; name="operations"\r\n\r\n{"query":"{a}"}\r\n--x--'
+    ),
+}
+"""Content that is no JSON, by its type; `multipart` is how files would come."""

@@ -48,10 +48,14 @@ NOUNS = {
     ("imports", "card_batch"): 15,
     ("imports", "pool_batch"): 16,
     ("imports", "receiving"): 17,
+    ("tries", "rates"): 1,
+    ("tries", "gates"): 2,
+    ("tries", "failures"): 21,
     ("cards", "criteria"): 1,
     ("cards", "visibility"): 1,
     ("cards", "bulk"): 21,
     ("cards", "stock"): 22,
+    ("cards", "found"): 22,
     ("cards", "owners"): 22,
     ("outbox", "mails"): 1,
     ("outbox", "webhooks"): 1,
@@ -138,6 +142,10 @@ OF_EARLIER_FEATURES = {
     "letters": {"service"},
     "transports": {"service"},
     "criteria": {"models"},
+    "rates": set(),
+    "gates": set(),
+    "failures": {"service"},
+    "found": {*TYPES, "service", "tries.failures"},
     "bulk": {*TYPES, "service"},
     "stock": {*TYPES, "service"},
     "owners": {"service"},
@@ -156,11 +164,11 @@ OF_EARLIER_FEATURES = {
         "cards.owners",
     },
     "inputs": {*TYPES, "service", "api", "movements.inputs"},
-    "admission": {*TYPES, "service", "cards.visibility"},
+    "admission": {*TYPES, "service", "cards.visibility", "tries.failures"},
     "commands": {*TYPES, "service", "movements.admission"},
     "api": {
         *TYPES,
-        *("service", "api", "campaigns.code_config", "cards.stock", "cards.shown"),
+        *("service", "api", "campaigns.code_config", "cards.stock", "cards.shown", "cards.found"),
         "movements.shown",
     },
 }
@@ -175,19 +183,21 @@ TEXTS |= {"imports.cells", "imports.card_rows", "imports.pool_rows"}
 """They read and make text: no database, no clock, no files of their own."""
 
 ABOVE = {
-    *("store", "startup", "doctor", "server", "schema", "work", "app"),
+    *("store", "startup", "doctor", "examination", "server", "schema", "work", "app"),
     *("cli", "cli_audit", "cli_reports", "cli_bulk", "cli_staff", "web", "backoffice"),
+    *("condition", "exposition", "backups", "cli_operations"),
 }
 """They put features together. Of these a feature knows only the store."""
 
-NAMES_REPOSITORIES = {"store", "startup", "doctor", "migrations"}
+NAMES_REPOSITORIES = {"store", "startup", "examination", "migrations"}
 SQL = {"sqlalchemy", "sqlmodel", "asyncpg", "aiosqlite", "alembic"}
 GRAPHQL = {"strawberry", "graphql"}
 HTTP = {"starlette", "uvicorn"}
 CALLS_OTHERS = {"webhooks.calls", "openid.calls", "network"}
 MAY_SQL = {
     *("models", "repository", "columns", "rows"),
-    *("database", "sqlite", "store", "startup", "migrations"),
+    *("database", "examination", "sqlite", "postgres", "outages", "statements", "store"),
+    *("startup", "migrations"),
 }
 MAY_GRAPHQL = {
     "api",

@@ -25,7 +25,10 @@ from tests import spawner
 from tests.spawner import Process
 
 PATIENCE = 30.0
-PATIENT = {"GIFTGQL_LOCK_SECONDS": "30", "GIFTGQL_STATEMENT_SECONDS": "30"}
+PATIENT = {
+    **{f"GIFTGQL_{what}_SECONDS": "30" for what in ("LOCK", "POOL", "CONNECT", "STATEMENT")},
+    "GIFTGQL_REQUEST_SECONDS": "300",
+}
 """A busy machine refuses nobody; tests of what is refused after a while say how long that is."""
 
 
@@ -59,6 +62,23 @@ class PostgresServer:
     def log(self) -> bytes:
         """All that this PostgreSQL has logged."""
         return (self._folder / "log").read_bytes()
+
+    def wal_place(self) -> tuple[str, int]:
+        """The file and the place in it to which the write-ahead log has come."""
+        query = "SELECT pg_walfile_name(lsn), (pg_walfile_name_offset(lsn)).file_offset FROM "
+        said = self._server.psql(f"{query} pg_current_wal_insert_lsn() AS lsn;")
+        found = re.search(r"([0-9A-F]{24})\D+(\d+)", said)
+        assert found is not None
+        return found[1], int(found[2])
+
+    def wal(self, since: tuple[str, int]) -> bytes:
+        """What was written to the write-ahead log since a place."""
+        self.sql("CHECKPOINT")  # so that all of it is in the files
+        (first, begins), (last, ends) = since, self.wal_place()
+        files = sorted(each for each in (self._folder / "pg_wal").iterdir() if len(each.name) == 24)
+        within = [each for each in files if first <= each.name <= last]
+        content = b"".join(each.read_bytes() for each in within[:-1])
+        return (content + within[-1].read_bytes()[:ends])[begins:]
 
     @staticmethod
     def name(url: str) -> str:

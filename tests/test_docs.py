@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
-from datetime import timedelta
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
@@ -21,10 +20,11 @@ from giftgql import __version__, cli, pins, server, work
 from giftgql.app.callers import RIGHTS_SECONDS
 from giftgql.errors import ErrorCode
 from giftgql.paging import LARGEST_PAGE
-from giftgql.permissions import ROLES, Permission
+from giftgql.permissions import ROLES, CallerKind, Permission
 from giftgql.settings import Settings
 from giftgql.store import Store
 from giftgql.tries import service as tries
+from giftgql.tries.rates import SOURCE, rates
 from giftgql.values import METADATA_BYTES
 from tests import servers
 from tests.client import Answer, Client, Server
@@ -269,8 +269,12 @@ def test_the_figures_of_wrong_tries_are_the_codes() -> None:
     )
     assert (hours, tries.FORGOTTEN_AFTER.total_seconds() / 3600) == (24, 24)
     assert tries.ONLINE_FAILURES == 10
-    an_hour = round(timedelta(hours=1) / tries.INTERVAL)
-    assert f"A caller may fail {tries.BURST} times, then {an_hour} times an hour" in WORDS
+    hourly = Settings.model_fields["max_failures"].default
+    client, member = rates(CallerKind.CLIENT, hourly), rates(CallerKind.MEMBER, hourly)
+    at_once, an_hour, a_day = client[""].burst, hourly, 5 * hourly
+    assert f"fail {at_once} times at once, {an_hour} in any hour and {a_day:,} in any day" in WORDS
+    assert f"a member {member[''].burst} times and 10 in any day" in WORDS
+    assert f"with a `sourceId` {SOURCE.burst} times at once and 30 in any hour" in WORDS
     assert pins.CHECKING_THREADS == 2
     queue = f"{pins.CHECKS_WAITING} checks may wait, for up to {pins.CHECK_PATIENCE:.0f} s each"
     assert queue in WORDS
@@ -334,7 +338,7 @@ def test_the_page_names_every_script_and_no_other() -> None:
 
 
 def test_the_pages_are_plain() -> None:
-    assert len(README.splitlines()) <= 900
+    assert len(README.splitlines()) <= 960
     for text in (README, CHANGELOG, ENV_EXAMPLE):
         assert {each for each in text if not each.isascii()} <= SHOWN_CHARACTERS
         prose = [line for line in text.splitlines() if not line.startswith("|")]

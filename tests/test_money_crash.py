@@ -37,7 +37,7 @@ async def test_a_server_that_freezes_before_its_commit_and_wakes_up_later_double
     tmp_path: Path, postgres: servers.PostgresServer
 ) -> None:
     url = postgres.create()
-    quick = {"GIFTGQL_STATEMENT_SECONDS": "1", "PYTHONPATH": ROOT}
+    quick = {"GIFTGQL_IDLE_SECONDS": "2", "PYTHONPATH": ROOT}
     environment = servers.environment(tmp_path, url, **quick)
     freezing = environment | {"CRASH_AT": "before commit:2:SIGSTOP"}
     async with AsyncExitStack() as stack:

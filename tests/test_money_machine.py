@@ -11,7 +11,7 @@ from tests.client import Server
 from tests.money_machine import MoneyMachine
 from tests.order_machine import OrderMachine
 
-EXAMPLES, STEPS = 12, 25
+EXAMPLES, STEPS = 8, 25
 Machine = type[MoneyMachine] | type[OrderMachine]
 
 

@@ -15,7 +15,7 @@ from giftgql.openid.tokens import Claims
 from giftgql.settings import Settings
 from giftgql.staff import service as staff
 from giftgql.store import Store
-from giftgql.tries import service as tries
+from giftgql.tries.rates import PLACE
 from tests import openid_provider
 from tests.client import Answer, Client, Server
 from tests.conftest import ALL_BUT_UNMASKED, SetClock
@@ -299,7 +299,7 @@ async def test_an_id_token_that_is_not_right_lets_nobody_in(
         assert "was not accepted" in answer.text
     issuer.claims = {}
     issuer.replies = {"token": openid_provider.answer({"access_token": "x"})}
-    for _ in range(tries.BURST - len(wrong)):
+    for _ in range(PLACE.burst - len(wrong)):
         assert (await sign_in(browser, issuer, "both")).status_code == 403
     issuer.replies = {}
     answer = await sign_in(browser, issuer, "both")

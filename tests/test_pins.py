@@ -41,7 +41,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def queue(*, waiting: int = 2, patience: float | None = 0.05) -> Queue:
-    return Queue(1, waiting=waiting, patience=patience, why="Too many.", retry_after=3)
+    return Queue(
+        1, work="check", waiting=waiting, patience=patience, why="Too many.", retry_after=3
+    )
 
 
 async def until_waiting(full: Queue, number: int) -> None:

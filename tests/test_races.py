@@ -29,6 +29,9 @@ CALLERS = 50
 Call = Callable[[Client], Awaitable[Answer]]
 Change = Callable[..., Awaitable[Answer]]
 POSTED = MovementState.POSTED
+UNTHROTTLED = {"GIFTGQL_MAX_FAILURES": "100000", "GIFTGQL_MAX_UNKNOWN_CODES": "100000"}
+"""One caller uses many a code that was just revoked."""
+
 _numbers = count(1)
 
 
@@ -61,12 +64,12 @@ def processes(
 ) -> Iterator[list[servers.Server]]:
     folder = tmp_path_factory.mktemp("shop")
     if request.param == "sqlite":
-        with servers.serving(servers.environment(folder)) as server:
+        with servers.serving(servers.environment(folder, **UNTHROTTLED)) as server:
             yield [server]
         return
     postgres: servers.PostgresServer = request.getfixturevalue("postgres")
     url = postgres.create()
-    environment = servers.environment(folder, url)
+    environment = servers.environment(folder, url, **UNTHROTTLED)
     with servers.serving(environment) as one, servers.serving(environment) as two:
         yield [one, two]
     postgres.drop(url)

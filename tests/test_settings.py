@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from giftgql.addresses import SmtpServer
+from giftgql.addresses import Postgres, SmtpServer
 from giftgql.settings import Settings, SettingsError, read_settings
 
 PASSWORD = "correct-horse"
@@ -49,16 +49,42 @@ def test_a_setting_left_empty_has_its_default(folder: Path) -> None:
     assert read_settings() == Settings(_env_file=None)
 
 
-def test_options_that_only_libpq_knows_are_left_out_of_the_address() -> None:
-    url = "postgresql://u:p%40ss@one:5432,two:5433/db?sslmode=require"
+def test_an_address_has_one_for_each_host_without_what_only_libpq_knows() -> None:
+    def taken_apart(url: str) -> Postgres:
+        return Settings(database_url=url, _env_file=None).postgres
+
+    login = "postgresql://u:p%40ss@"
     more = "&connect_timeout=10&keepalives=1&keepalives_idle=5&gssencmode=disable"
-    rest = "&target_session_attrs=read-write"
-    read = Settings(database_url=f"{url}{more}{rest}", _env_file=None)
-    assert read.postgres_url == f"{url}{rest}"
-    socket = "postgresql://postgres@/cards?host=/var/run/postgresql"
-    assert Settings(database_url=socket, _env_file=None).postgres_url == (
-        "postgresql://postgres@/cards?host=%2Fvar%2Frun%2Fpostgresql"
+    both = (f"{login}one:5432/db?sslmode=require", f"{login}two:5433/db?sslmode=require")
+    assert taken_apart(f"{login}one:5432,two:5433/db?sslmode=require{more}") == (both, True)
+    one = f"{login}one/db"
+    assert taken_apart(one) == ((one,), False)
+    assert taken_apart(f"{one}?target_session_attrs=read-write") == ((one,), True)
+    socket = "postgresql://postgres@/cards?host="
+    folder = "%2Fvar%2Frun%2Fpostgresql"
+    assert taken_apart(f"{socket}/var/run/postgresql") == ((f"{socket}{folder}",), False)
+    assert taken_apart(f"{socket}/var/run/postgresql,one&port=5433") == (
+        (f"{socket}{folder}&port=5433", f"{socket}one&port=5433"),
+        True,
     )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "others"),
+    [
+        ("STATEMENT_SECONDS", {"LOCK_SECONDS": "6"}),
+        ("REQUEST_SECONDS", {"CONNECT_SECONDS": "23"}),
+        ("REQUEST_SECONDS", {"SILENCE_SECONDS": "31"}),
+        ("REQUEST_SECONDS", {"BODY_SECONDS": "31"}),
+    ],
+)
+def test_times_that_do_not_fit_each_other_are_refused(
+    wrong: str, others: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in others.items():
+        monkeypatch.setenv(f"GIFTGQL_{name}", seconds)
+    with pytest.raises(SettingsError, match=rf"^GIFTGQL_{wrong}: must not be less than [^\n]+$"):
+        read_settings()
 
 
 def test_settings_cannot_be_changed_once_read() -> None:

@@ -10,7 +10,7 @@ from giftgql.permissions import Permission
 from giftgql.settings import Settings
 from giftgql.staff import service as staff
 from giftgql.store import Store
-from giftgql.tries import service as tries
+from giftgql.tries.rates import PLACE
 from giftgql.work import sweep
 from tests.client import Server
 from tests.conftest import SetClock
@@ -79,8 +79,8 @@ async def test_a_wrong_key_is_refused_and_too_many_are_for_a_while(
         assert answer.status_code == 403, key
         assert len(key) < 5 or key not in answer.text
     unknown = credentials.make("ggs_", "12345678")
-    statuses = [(await browser.sign_in(unknown)).status_code for _ in range(tries.BURST + 1)]
-    assert statuses == [403] * tries.BURST + [429]
+    statuses = [(await browser.sign_in(unknown)).status_code for _ in range(PLACE.burst + 1)]
+    assert statuses == [403] * PLACE.burst + [429]
     answer = await browser.sign_in(anna.key)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "18")
     clock.forward(seconds=18)

@@ -16,6 +16,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 from giftgql import work
+from giftgql.jobs import service as jobs
+from giftgql.jobs.runner import Lane
 from giftgql.permissions import Permission
 from giftgql.settings import Settings
 from giftgql.startup import RESEAL, DatabaseTooNew, DatabaseUnusable, open_store, rotate_keys
@@ -265,6 +267,26 @@ async def test_a_running_server_goes_on_when_keys_are_rotated_elsewhere(
     found = await factories.find(admin, "ROTATED-2")
     assert found["giftcard"]["results"][0]["codes"][0]["code"] == "ROTATED-2"
     assert (await verifiers(store))[: len(pins)] == pins
+    assert await cipher_keys(store) == {2}
+
+
+async def test_a_server_that_has_not_met_the_new_key_seals_all_codes_with_it(
+    settings: Settings, store: Store, admin: Client
+) -> None:
+    """Whoever takes the job: by a server's own key of before, all codes were sealed already."""
+    await factories.card(admin, physicalCode="ROTATED-1")
+    old = settings.keyring_file.read_bytes()
+    async with opened(settings) as elsewhere:
+        await rotate_keys(elsewhere)
+    new = settings.keyring_file.read_bytes()
+    settings.keyring_file.write_bytes(old)  # as on a machine to which the new one has not come
+    assert await Lane(store, work.WORKS, [RESEAL]).do_next()
+    async with store.read() as reading:
+        job = await jobs.latest(reading, RESEAL, 0)
+    assert job is not None
+    assert job.error == "the key file of this machine is older than the newest key"
+    settings.keyring_file.write_bytes(new)
+    await Lane(store, work.WORKS, [RESEAL]).do_of(RESEAL, 0)
     assert await cipher_keys(store) == {2}
 
 

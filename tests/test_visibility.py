@@ -175,7 +175,7 @@ async def test_a_masked_value_never_matches(full: Client, admin: Client, store: 
     shown = (await listed(admin, id=card_id))["giftcard"]["results"][0]["codes"]
     masked = [code["code"] for code in shown if code["isMasked"]]
     assert len(masked) == 2
-    for value in (*masked, *(text.lower() for text in masked), "*" * 27):
+    for value in (*masked, masked[0].lower(), "*" * 27):
         for kind in (None, *KINDS):
             assert (await find(full, value, kind))["giftcard"]["results"] == []
 

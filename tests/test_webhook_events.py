@@ -20,7 +20,7 @@ from tests import factories, stock, webhooking
 from tests.client import Client
 from tests.conftest import SetClock
 from tests.factories import capture, card, code_of, done, funded, hold, spend, stand, top_up, trans
-from tests.test_leaks import leaks
+from tests.leaking import leaks
 from tests.webhooking import Call, endpoint, receiver, require_numbered, tell
 
 TRANSACTION = "giftcard.transaction"

@@ -23,7 +23,7 @@ from tests import mailing, webhooking
 from tests.client import Client
 from tests.conftest import MakeClient, SetClock
 from tests.factories import card, done
-from tests.test_leaks import leaks
+from tests.leaking import leaks
 from tests.test_mail import written
 from tests.webhooking import change, endpoint, listed, receiver, require_signed, sent
 

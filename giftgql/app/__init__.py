@@ -1,12 +1,14 @@
 """The HTTP server: Starlette is known here, to the pages in `web`, and nowhere else.
 
 `edge` surrounds every request, `callers` says who is calling, `graphql` is the API, `files` takes
-in and gives out CSV, `oauth` gives out access tokens, `health` answers the load balancer,
-`signing_in` and `openid` let staff in, `explorer` is their page.
+in and gives out CSV, `oauth` gives out access tokens, `health` answers the load balancer and
+`metrics` Prometheus, `signing_in` and `openid` let staff in, `explorer` is their page.
 """
 
 import asyncio
+import faulthandler
 import gc
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,10 +18,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from giftgql import log, schema, trusted, work
-from giftgql.app import explorer, files, health, oauth, openid, signing_in
+from giftgql import exposition, log, schema, trusted, work
+from giftgql.app import explorer, files, health, metrics, oauth, openid, signing_in
 from giftgql.app.callers import Callers
-from giftgql.app.edge import Edge
+from giftgql.app.edge import Edge, Unfinished
 from giftgql.app.graphql import GraphQLEndpoint
 from giftgql.app.responses import failure
 from giftgql.backoffice.routes import ROUTES as BACK_OFFICE
@@ -37,6 +39,8 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         settings = read_settings()
         log.configure(settings)
 
+    unfinished = Unfinished()
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         app.state.store = store or await open_store(settings, serving=True)
@@ -44,14 +48,18 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         app.state.callers = Callers(app.state.store, _provider(settings.member_oidc_issuer))
         if store is not None:
             yield
+            await _finish(unfinished)
             return
         _set_apart_what_stays()
+        faulthandler.register(signal.SIGUSR1)  # says where it is, be its event loop stuck
         working = asyncio.create_task(_work(app.state.store))
         try:
-            yield
+            async with exposition.told(app.state.store):
+                yield
         finally:
             working.cancel()
             await asyncio.wait([working])
+            await _finish(unfinished)
             await app.state.store.close()
 
     app = Starlette(
@@ -60,7 +68,7 @@ def create_app(settings: Settings | None = None, store: Store | None = None) -> 
         exception_handlers={HTTPException: _http_error},
     )
     app.router.redirect_slashes = False  # it would send a caller wherever its Host header says
-    app.add_middleware(Edge, settings=settings)
+    app.add_middleware(Edge, settings=settings, unfinished=unfinished)
     return app
 
 
@@ -91,7 +99,14 @@ def _routes(settings: Settings) -> list[Route]:
         *BACK_OFFICE,
         Route("/healthz", health.alive, methods=["GET"]),
         Route("/readyz", health.ready, methods=["GET"]),
+        Route("/metrics", metrics.show, methods=["GET"]),
     ]
+
+
+async def _finish(unfinished: Unfinished) -> None:
+    """Let requests end what they have begun; the database sees to it that they do."""
+    while unfinished:
+        await asyncio.wait(unfinished)
 
 
 async def _work(store: Store) -> None:

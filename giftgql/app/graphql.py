@@ -92,7 +92,13 @@ class GraphQLEndpoint:
     ) -> Response:
         text = self._documents.text(caller, wanted.text, wanted.digest)
         facts, store = request.state.log, request.app.state.store
-        context = Context(caller, store, facts["request_id"], operation_name=wanted.operation_name)
+        context = Context(
+            caller,
+            store,
+            facts["request_id"],
+            operation_name=wanted.operation_name,
+            ends_at=request.state.ends_at,
+        )
         try:
             result = await self._schema.execute(
                 text,
@@ -107,7 +113,7 @@ class GraphQLEndpoint:
             if error.operation_type is OperationType.MUTATION:
                 return _not_allowed("Mutations are answered over POST.", "POST")
             result = _refused("There are no subscriptions.")
-        facts["fields"] = context.fields
+        facts["fields"], facts["kind"] = context.fields, context.kind
         is_valid = bool(context.fields)
         if is_valid and wanted.text is not None and wanted.digest is not None:
             self._documents.remember(caller, wanted.text, wanted.digest)

@@ -16,7 +16,7 @@ from giftgql.backoffice import (
 )
 from giftgql.backoffice.actions import Action, Done, Reach, Task
 from giftgql.backoffice.pages import Problem, Visit
-from giftgql.cards import reveals
+from giftgql.cards import found, reveals
 from giftgql.cards import service as cards
 from giftgql.cards.criteria import Criteria
 from giftgql.cards.views import CardView
@@ -108,8 +108,8 @@ async def show(
 ) -> Response:
     """The page, with what was done or refused just now. Refuses `NOT_FOUND` and, as the API does
     for the same look-up, `PERMISSION_DENIED`."""
+    view = await reveals.shown(visit.context, await _view(visit, reach))
     async with visit.read() as reading:
-        view = await reveals.shown(visit.context, await _view(reading, reach))
         around = await _around(visit, reading, view, before)
         notice = "" if done is None else await _notice(visit, reading, view, done)
     return visit.page(
@@ -133,16 +133,20 @@ async def show(
     )
 
 
-async def _view(reading: Reading, reach: Reach) -> CardView:
-    found: Sequence[CardView]
+async def _view(visit: Visit, reach: Reach) -> CardView:
+    views: Sequence[CardView]
     if reach.code is None:
-        reading.caller.require(Permission.LIST_GIFT_CARDS)
+        visit.require(Permission.LIST_GIFT_CARDS)
         criteria = Criteria(card_id=reach.card_id)
-        found = (await cards.page(reading, criteria, first=1, skip=0, with_history=True)).rows
+        async with visit.read() as reading:
+            page = await cards.page(reading, criteria, first=1, skip=0, with_history=True)
+        views = page.rows
     else:
-        reading.caller.require(Permission.FIND_GIFT_CARD_BY_CODE)
-        found = await cards.find(reading, reach.code, reach.kind, with_history=True)
-    for view in found:
+        visit.require(Permission.FIND_GIFT_CARD_BY_CODE)
+        views = await found.by_code(
+            visit.context.store, visit.caller, reach.code, reach.kind, with_history=True
+        )
+    for view in views:
         if view.account.id == reach.card_id:
             return view
     raise NotFound("id", "gift card")

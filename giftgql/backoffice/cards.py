@@ -22,6 +22,7 @@ from giftgql.codes import CodeType
 from giftgql.errors import InvalidInput, NotFound, Refusal
 from giftgql.members.api import read_member_id
 from giftgql.permissions import Permission
+from giftgql.tries import failures
 from giftgql.values import ID, record_id, text
 
 ROWS = 50
@@ -115,15 +116,21 @@ async def _found(
     does for the same look-up."""
     found: dict[int, tuple[CardView, CodeType | None]] = {}
     card_id = record_id(ID(typed)) if visit.may(Permission.LIST_GIFT_CARDS) else None
-    async with visit.read() as reading:
-        if card_id is not None:
+    if card_id is not None:
+        async with visit.read() as reading:
             by_id = await cards.page(reading, Criteria(card_id=card_id), first=1, skip=0)
-            found = {view.account.id: (view, None) for view in by_id.rows}
-        if visit.may(Permission.FIND_GIFT_CARD_BY_CODE) and not (found and _is_no_code(typed)):
-            code = codes.given(typed, "code")
-            for kind in kinds or [CodeType.PHYSICAL]:  # which is refused where none may be used
-                for view in await cards.find(reading, code, kind):
-                    found.setdefault(view.account.id, (view, kind))
+        found = {view.account.id: (view, None) for view in by_id.rows}
+    if visit.may(Permission.FIND_GIFT_CARD_BY_CODE) and not (found and _is_no_code(typed)):
+        code = codes.given(typed, "code")
+
+        async def read() -> dict[int, tuple[CardView, CodeType | None]]:
+            async with visit.read() as reading:
+                for kind in kinds or [CodeType.PHYSICAL]:  # refused where none may be used
+                    for view in await cards.find(reading, code, kind):
+                        found.setdefault(view.account.id, (view, kind))
+            return found
+
+        await failures.look_up(visit.context.store, visit.caller, code, read)
     if not found:
         raise NotFound("code", "card")
     return list(found.values())

@@ -63,7 +63,7 @@ class Course:
 async def show(visit: Visit) -> Response:
     """`GET /office/liability`."""
     period = PERIODS.get(visit.asked("period") or "", PERIODS["quarter"])
-    async with visit.store.snapshot(visit.caller) as reading:
+    async with visit.context.snapshot() as reading:
         days = period.days(reading.today)
         owed = await reports.liability_over_time(reading, days)
     courses = [Course(currency, amounts, Chart.of(amounts)) for currency, amounts in owed.items()]

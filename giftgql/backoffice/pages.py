@@ -63,7 +63,7 @@ class Visit:
     @cached_property
     def context(self) -> Context:
         """What the API's commands take."""
-        return Context(self.caller, self.store)
+        return Context(self.caller, self.store, ends_at=self.request.state.ends_at)
 
     @cached_property
     def wording(self) -> Wording:

@@ -7,7 +7,7 @@ from typing import Annotated
 import strawberry
 
 from giftgql import codes
-from giftgql.cards import models, service
+from giftgql.cards import found, models, service
 from giftgql.cards.criteria import Criteria
 from giftgql.cards.inputs import GiftcardAddInput, GiftcardEditInput
 from giftgql.cards.models import CardStatus
@@ -43,7 +43,8 @@ class CardQuery:
         "of the code's type; without `codeType` a code that exists in two types gives both cards; "
         "ended codes and masked values find nothing, but a code finds its card that ended when "
         "that was replaced. Without `code` a list: needs "
-        "`ListGiftCards`. What finds nothing gives empty `results`.",
+        "`ListGiftCards`. What finds nothing gives empty `results`; for who finds nothing too "
+        "often everything by `code` is `RATE_LIMITED`.",
     )
     async def giftcard(
         self,
@@ -139,13 +140,13 @@ async def _found(
     info: Info, code: str, code_type: CodeType | None, first: int, skip: int
 ) -> Results[GiftCard] | None:
     """The cards of a code, of which there are as many as types at most."""
-    info.context.caller.require(Permission.FIND_GIFT_CARD_BY_CODE)
+    context = info.context
+    context.caller.require(Permission.FIND_GIFT_CARD_BY_CODE)
     asked, presented = selected(info), codes.given(code, "code")
     cut(first, skip)
-    async with info.context.read() as reading:
-        views = await service.find(
-            reading, presented, code_type, with_history="codeHistory" in asked
-        )
+    views = await found.by_code(
+        context.store, context.caller, presented, code_type, with_history="codeHistory" in asked
+    )
     page = Page(views[skip : skip + first], len(views) > skip + first)
     return _results(info, page, asked)
 

@@ -11,6 +11,7 @@ from giftgql.cards.criteria import Criteria
 from giftgql.cards.models import Code, CodeEnding, GiftCard
 from giftgql.cards.views import CardView, ids, unseal, views
 from giftgql.cards.visibility import USE, usable_by
+from giftgql.choices import RedemptionStrategy
 from giftgql.codes import CodeText, CodeType
 from giftgql.errors import (
     CardReplaced,
@@ -30,7 +31,6 @@ from giftgql.members import service as members
 from giftgql.paging import Page, cut, page_of
 from giftgql.requests import service as requests
 from giftgql.requests.service import Once
-from giftgql.settings import RedemptionStrategy
 from giftgql.store import Reading, Transaction
 
 ROTATION_BATCH = 500

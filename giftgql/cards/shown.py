@@ -12,13 +12,13 @@ from giftgql.cards import reveals
 from giftgql.cards.models import CardStatus, CodeEnding
 from giftgql.cards.views import CardView
 from giftgql.cards.visibility import SeenCode
+from giftgql.choices import RedemptionStrategy
 from giftgql.codes import CodeType
 from giftgql.context import Info
 from giftgql.fields import resolved, selected
 from giftgql.members.api import Member, members_by_id
 from giftgql.money import Money
 from giftgql.permissions import Caller, Permission
-from giftgql.settings import RedemptionStrategy
 from giftgql.values import JSONObject, register, silent
 
 register("How a code ended.")(CodeEnding)

@@ -9,11 +9,11 @@ from giftgql.cards.bulk import PIN
 from giftgql.cards.criteria import Sums
 from giftgql.cards.models import Code, CodeEnding, GiftCard
 from giftgql.cards.views import unseal
+from giftgql.choices import RedemptionStrategy
 from giftgql.codes import CodeText, CodeType
 from giftgql.errors import HasTransactions, NotFound
 from giftgql.ledger import service as ledger
 from giftgql.ledger.models import Account
-from giftgql.settings import RedemptionStrategy
 from giftgql.store import Reading, Transaction
 
 

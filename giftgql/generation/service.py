@@ -9,13 +9,13 @@ from giftgql.campaigns import service as campaigns
 from giftgql.campaigns.models import Campaign, CampaignStatus
 from giftgql.cards import bulk, stock
 from giftgql.cards.bulk import NewCard, Prepared
+from giftgql.choices import RedemptionStrategy
 from giftgql.codes import CodeText
 from giftgql.jobs import service as jobs
 from giftgql.jobs.ahead import one_ahead
 from giftgql.jobs.service import Lease, LeaseLost
 from giftgql.ledger.models import MovementType
 from giftgql.ledger.orders import By, Funds, Move
-from giftgql.settings import RedemptionStrategy
 from giftgql.store import Store, Transaction
 from giftgql.vault import Vault
 

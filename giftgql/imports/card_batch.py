@@ -12,6 +12,7 @@ from datetime import datetime
 
 from giftgql.cards import bulk
 from giftgql.cards.bulk import NewCard, Prepared
+from giftgql.choices import RedemptionStrategy
 from giftgql.codes import CodeType
 from giftgql.errors import ErrorCode, InvalidInput, Unavailable
 from giftgql.imports.card_rows import CardReader, CardRow, ImportedStatus, PoolFacts, check
@@ -26,7 +27,6 @@ from giftgql.pools import service as pools
 from giftgql.pools.models import Pool
 from giftgql.products import service as products
 from giftgql.products.expiration import Expiration
-from giftgql.settings import RedemptionStrategy
 from giftgql.store import Reading, Store, Transaction
 
 KIND = CodeType.PHYSICAL

@@ -12,6 +12,11 @@ async def has_keys(tx: Transaction) -> bool:
     return bool(await tx.installation.key_checks())
 
 
+async def newest_key(reading: Reading) -> int:
+    """The number of the key that was made last, with which all is to be sealed."""
+    return max(check.key_id for check in await reading.installation.key_checks())
+
+
 async def adopt(tx: Transaction, vault: Vault) -> None:
     """Make sure that the keyring is this database's, and the epoch this cluster's."""
     known = {check.key_id: check.canary for check in await tx.installation.key_checks()}
@@ -43,6 +48,14 @@ async def adopt(tx: Transaction, vault: Vault) -> None:
     elif installation.cluster != cluster:
         await tx.installation.count_changes_anew()
         installation.epoch, installation.cluster = _new_epoch(), cluster
+
+
+async def begin_epoch(tx: Transaction) -> None:
+    """Refuse every synchronisation begun before, as after a restore: it may have been told of
+    what the database has never heard of. Webhooks go on with what happens from now on."""
+    installation = await tx.installation.get()
+    assert installation is not None
+    installation.epoch = _new_epoch()
 
 
 def _new_epoch() -> str:

@@ -11,6 +11,7 @@ from giftgql.cards import service as cards
 from giftgql.cards import stock
 from giftgql.cards.service import NewCard, NewCode
 from giftgql.cards.views import CardView
+from giftgql.choices import RedemptionStrategy
 from giftgql.codes import CodeType
 from giftgql.errors import Conflict, MemberNotFound, PoolExhausted
 from giftgql.issuing.models import Publication
@@ -26,7 +27,6 @@ from giftgql.products.models import Product
 from giftgql.products.service import Preset
 from giftgql.requests import service as requests
 from giftgql.requests.service import Once
-from giftgql.settings import RedemptionStrategy
 from giftgql.store import Transaction
 
 

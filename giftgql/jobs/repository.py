@@ -2,7 +2,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, or_, tuple_, update
+from sqlalchemy import Select, case, func, or_, tuple_, update
+from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -53,6 +54,25 @@ class JobRepository:
         """The jobs of these kinds on these records that have not ended."""
         query = select(Job).where(tuple_(Job.kind, Job.subject_id).in_(subjects), _OPEN)
         return (await self.session.exec(query)).all()
+
+    async def standing(self, now: datetime, *, at_most: int) -> Sequence[Any]:
+        """Of the jobs that have not ended, those due first: their kind, where they stand, how many
+        there are, and when the first of them was or is due."""
+        first = select(Job).where(_OPEN).order_by(col(Job.run_at), col(Job.id)).limit(at_most)
+        of = first.subquery().c
+        is_leased = (of.leased_until.is_not(None)) & (of.leased_until > now)
+        states = ((of.attempts > 0, "failing"), (is_leased, "running"), (of.run_at <= now, "due"))
+        state = case(*states, else_="later").label("state")
+        query = sql_select(of.kind, state, func.count(), func.min(of.run_at))
+        found = await self.session.exec(query.group_by(of.kind, state))  # type: ignore[call-overload]
+        return list(found.all())
+
+    async def count_dead(self, since: datetime) -> Sequence[Any]:
+        """By kind, how many were given up from a moment on. Goes through all jobs."""
+        query = sql_select(col(Job.kind), func.count()).group_by(col(Job.kind))
+        dead = query.where(col(Job.state) == JobState.DEAD, col(Job.ended_at) >= since)
+        found = await self.session.exec(dead.order_by(col(Job.kind)))  # type: ignore[call-overload]
+        return list(found.all())
 
     async def update(self, job_id: int, **facts: Any) -> None:
         await self.session.exec(update(Job).where(col(Job.id) == job_id).values(**facts))

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from giftgql import metrics
 from giftgql.errors import Unavailable
 from giftgql.jobs import service
 from giftgql.jobs.service import LEASE, MINUTES, Lease, LeaseLost, NotDone, Patience
@@ -156,4 +157,5 @@ class Lane:
                     await work.give_up(tx, lease.subject_id)
                 await service.fail(tx, lease, why, patience=work.patience, is_last=is_last)
         except (LeaseLost, Unavailable):
-            pass  # the lease ends by itself
+            return  # the lease ends by itself
+        (metrics.JOBS_DEAD if is_last else metrics.JOBS_FAILED).labels(lease.kind).inc()

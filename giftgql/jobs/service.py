@@ -1,4 +1,4 @@
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -175,6 +175,33 @@ async def fail(
         return
     run_at = tx.now + patience.pause(attempts)
     await tx.jobs.update(lease.job_id, run_at=run_at, **_FREE, **facts)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How many jobs of a kind are where: `due`, `running`, `failing` (and tried again), or to be
+    done `later`; `overdue` is by how long the first of them is late."""
+
+    kind: str
+    state: str
+    jobs: int
+    overdue: timedelta
+
+
+async def standing(reading: Reading, *, at_most: int) -> list[Standing]:
+    """Where the open jobs stand that are due first."""
+    found = await reading.jobs.standing(reading.now, at_most=at_most)
+
+    def late(state: str, first: datetime) -> timedelta:
+        is_waited_for = state != "running" and first < reading.now
+        return reading.now - first if is_waited_for else timedelta()
+
+    return [Standing(kind, state, many, late(state, first)) for kind, state, many, first in found]
+
+
+async def died(reading: Reading, since: datetime) -> Sequence[tuple[str, int]]:
+    """By kind, how many jobs were given up from a moment on."""
+    return await reading.jobs.count_dead(since)
 
 
 async def is_any_due(reading: Reading, kinds: Collection[str]) -> bool:

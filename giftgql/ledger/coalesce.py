@@ -8,10 +8,12 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 
 import structlog
 
+from giftgql import metrics
 from giftgql.errors import Refusal, Unavailable
 from giftgql.ledger import service
 from giftgql.ledger.orders import movement_id
@@ -40,8 +42,10 @@ WAITERS = 4
 @dataclass(eq=False, slots=True)
 class _Ticket:
     asked: Asked
+    asked_at: float
     deadline: float
     skips: int = 0
+    is_taken: bool = False
     answer: "asyncio.Future[Result]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -53,6 +57,11 @@ class _Ticket:
             self.answer.set_result(given)
         else:
             self.answer.set_exception(given)
+
+    def expire(self) -> None:
+        """It has waited too long, be it behind a transaction that never ends."""
+        if not self.is_taken:
+            self.give(Unavailable())
 
 
 class Coalescer:
@@ -75,14 +84,19 @@ class Coalescer:
         settings = self._store.settings
         if self._is_closing or len(self._waiting) >= settings.max_waiting_movements:
             raise Unavailable
-        deadline = asyncio.get_running_loop().time() + settings.lock_seconds
-        ticket = _Ticket(asked, deadline)
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        ticket = _Ticket(asked, now, now + settings.lock_seconds)
+        expiry = loop.call_at(ticket.deadline, ticket.expire)
         self._queue(ticket)
         self.unanswered += 1
+        metrics.MOVEMENTS_WAITING.inc()
         try:
             return await ticket.answer
         finally:
+            expiry.cancel()
             self.unanswered -= 1
+            metrics.MOVEMENTS_WAITING.dec()
 
     async def close(self) -> None:
         """Take no more orders, and finish those that were taken."""
@@ -93,7 +107,7 @@ class Coalescer:
     def _queue(self, ticket: _Ticket) -> None:
         self._waiting.append(ticket)
         if self._batches is None:
-            self._batches = asyncio.create_task(self._work())
+            self._batches = asyncio.create_task(self._work(), context=Context())
 
     async def _work(self) -> None:
         try:
@@ -113,13 +127,18 @@ class Coalescer:
             if ticket.deadline < now:
                 ticket.give(Unavailable())
             elif not ticket.answer.done():
+                ticket.is_taken = True
                 wanted.append(ticket)
+                if not ticket.skips:
+                    metrics.MOVEMENT_WAIT_SECONDS.observe(now - ticket.asked_at)
         return wanted
 
     async def _post(self, batch: list[_Ticket], *, alone: bool = False) -> None:
         """Post a batch. One that fails is halved until the culprit is alone."""
+        metrics.BATCH_MOVEMENTS.observe(len(batch))
         try:
-            results = await self._attempts([each.asked for each in batch], alone=alone)
+            with metrics.BATCH_SECONDS.time():
+                results = await self._attempts([each.asked for each in batch], alone=alone)
         except Unavailable as refusal:
             for ticket in batch:
                 ticket.give(refusal)
@@ -141,6 +160,7 @@ class Coalescer:
     def _skip(self, ticket: _Ticket) -> None:
         """Another transaction has locked its account: try again, then wait for that."""
         ticket.skips += 1
+        ticket.is_taken = False
         if ticket.skips <= SKIPS:
             self._put_off += 1
             asyncio.get_running_loop().call_later(PAUSE, self._try_again, ticket)
@@ -190,7 +210,7 @@ class Coalescer:
             except Unavailable as refusal:
                 if expects_new and isinstance(refusal, JustClaimed):
                     continue
-                if results is not None and await self._store.database.has_committed(number):
+                if results is not None and await self._is_made(number, results):
                     return results
                 is_last = attempt == ATTEMPTS - 1 or clock() > deadline
                 if is_last:
@@ -202,3 +222,11 @@ class Coalescer:
                     one.order.id = movement_id()
             await asyncio.sleep((secrets.randbelow(20) + 1) / 1_000 * 2**attempt)
         raise AssertionError("unreachable")
+
+    async def _is_made(self, number: int, results: Sequence[Result | Refusal | None]) -> bool:
+        """Whether the transaction was committed whose COMMIT had no answer. Its number alone does
+        not tell: after a crash, or on a replica that took over, another one may have it."""
+        if not await self._store.database.has_committed(number):
+            return False
+        async with self._store.read() as reading:
+            return await service.is_written(reading, results)

@@ -3,7 +3,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import case, func, update
+from sqlalchemy import case, func, tuple_, update
 from sqlalchemy import select as sql_select
 from sqlalchemy.orm import aliased
 from sqlmodel import col, select
@@ -118,12 +118,16 @@ class LedgerRepository:
         found = await self.session.exec(query.offset(besides).limit(1))
         return found.first() is not None
 
-    async def is_written(self, movement_ids: Collection[int], hold_ids: Collection[int]) -> bool:
+    async def is_written(self, entries: Collection[Entry], ends: Collection[End]) -> bool:
         """Whether any of these movements or ends of holds is on the books."""
-        movements = select(Movement.id).where(col(Movement.id).in_(movement_ids)).limit(1)
-        ends = select(HoldEnd.hold_id).where(col(HoldEnd.hold_id).in_(hold_ids)).limit(1)
-        found = (await self.session.exec(movements)).first()
-        return found is not None or (await self.session.exec(ends)).first() is not None
+        ids = [each.id for each in entries]
+        movements = select(Movement.id).where(col(Movement.id).in_(ids)).limit(1)
+        if (await self.session.exec(movements)).first() is not None:
+            return True
+        known = tuple_(col(HoldEnd.hold_id), col(HoldEnd.created_at))
+        own = [(each.hold_id, each.created_at) for each in ends]
+        found = await self.session.exec(select(HoldEnd.hold_id).where(known.in_(own)).limit(1))
+        return found.first() is not None
 
     async def accounts(self, account_ids: Collection[int]) -> Sequence[Account]:
         """As they are in the database now, whatever this session has seen of them before."""

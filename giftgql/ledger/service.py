@@ -177,6 +177,15 @@ def _posted(tx: Transaction, keys: Keys, books: Books, one: Asked) -> Result | R
     return Result(outcome, currency)
 
 
+async def is_written(reading: Reading, results: Sequence[Result | Refusal | None]) -> bool:
+    """Whether the rows of these results are on the books, of which a transaction writes all or
+    none; where they have none, there is nothing to be missed."""
+    outcomes = [each.outcome for each in results if isinstance(each, Result)]
+    entries = [each.entry for each in outcomes if each.entry is not None]
+    ends = [each.end for each in outcomes if each.end is not None]
+    return not (entries or ends) or await reading.ledger.is_written(entries, ends)
+
+
 def _reference(outcome: Outcome) -> dict[str, Any]:
     """What a repeated request is answered from."""
     if outcome.entry is not None:

@@ -1,6 +1,11 @@
 """One lineage of Alembic migrations, for SQLite and PostgreSQL.
 
 A migration runs inside the transaction and the lock of whoever starts it, whole or not at all.
+
+While servers are brought up to date, one after the other, older ones go on over the newer
+database. So a migration only adds: tables, columns that may be null or have a default, indexes
+that refuse nothing. One that cannot, and takes away what an older version still uses, has a number
+of the next thousand (`1000`): versions from before it then refuse the database.
 """
 
 from datetime import UTC, tzinfo
@@ -43,6 +48,12 @@ def known() -> frozenset[str]:
     return frozenset(
         script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()
     )
+
+
+def has_only_added(form: str) -> bool:
+    """Whether a form that this version does not know is a newer one that it can work with."""
+    is_number = len(form) == len(newest()) and form.isdecimal()
+    return is_number and form > newest() and form[0] == newest()[0]
 
 
 def _config() -> Config:

@@ -27,6 +27,7 @@ from giftgql.ledger import service as ledger
 from giftgql.movements.inputs import Wanted
 from giftgql.permissions import Caller, Channel, Permission
 from giftgql.store import Store
+from giftgql.tries import failures
 from giftgql.tries import service as tries
 
 
@@ -35,11 +36,9 @@ async def admit(store: Store, caller: Caller, wanted: Wanted, *, is_taking: bool
     if wanted.code is None:
         card = await _by_id(store, caller, wanted.card_id)
         return await _with_secrets(store, caller, wanted, card) if is_taking else card
-    found = await _resolved(store, caller, wanted)
+    found = await _resolved(store, caller, wanted, tells=_may_know(caller))
     if not is_taking:
-        if found is None and _may_know(caller):
-            raise NotFound("code", "live gift card code of a type the caller may use")
-        return found or await _refused(store, caller, wanted.code, SecretInvalid())
+        return found or await _refused(store, caller, wanted)
     is_online = caller.channel is Channel.ONLINE
     needs_pin = is_online and (found is None or found.needs_pin)
     if found is not None and needs_pin and found.pin_verifier:
@@ -52,7 +51,7 @@ async def admit(store: Store, caller: Caller, wanted: Wanted, *, is_taking: bool
 async def admit_holder(store: Store, caller: Caller, wanted: Wanted) -> Presented:
     """The card whose balance a holder asks for. Its PIN is needed wherever it has one, and
     online by any printed code; whatever is wrong is `SECRET_INVALID`."""
-    found = await _resolved(store, caller, wanted)
+    found = await _resolved(store, caller, wanted, tells=False)
     needs_pin = caller.channel is Channel.ONLINE and (found is None or found.needs_pin)
     if found is not None and found.pin_verifier is not None:
         needs_pin = True
@@ -77,10 +76,14 @@ async def _by_id(store: Store, caller: Caller, card_id: int | None) -> Presented
     return Presented(account.id, account.currency, account.revision, account.replaced_on_use)
 
 
-async def _resolved(store: Store, caller: Caller, wanted: Wanted) -> Presented | None:
+async def _resolved(
+    store: Store, caller: Caller, wanted: Wanted, *, tells: bool
+) -> Presented | None:
     """The one live code that is meant, of the types that exist for the caller, or one whose card
-    was replaced; for callers who may not know, none where there are two."""
-    assert wanted.code is not None
+    was replaced; for callers who may not know, none where there are two. Refuses `NOT_FOUND`
+    where it tells, and counts that as a failure."""
+    code = wanted.code
+    assert code is not None
     if wanted.kind is not None:
         caller.require(USE[wanted.kind])
         kinds = [wanted.kind]
@@ -88,8 +91,14 @@ async def _resolved(store: Store, caller: Caller, wanted: Wanted) -> Presented |
         kinds = usable_by(caller)
         if not kinds:
             raise PermissionDenied(USE[CodeType.PHYSICAL].value)
-    async with store.read(caller) as reading:
-        found = await cards.resolve(reading, wanted.code, kinds)
+
+    async def read() -> list[Presented]:
+        async with store.read(caller) as reading:
+            return await cards.resolve(reading, code, kinds)
+
+    found = await failures.look_up(store, caller, code, read, source=wanted.source_id, tells=tells)
+    if not found and tells:
+        raise NotFound("code", "live gift card code of a type the caller may use")
     if len(found) > 1 and _may_know(caller):
         raise AmbiguousCode
     return found[0] if len(found) == 1 else None
@@ -116,8 +125,6 @@ async def _with_secrets(
     is_told = wanted.pin is not None or wanted.cvv is not None
     if found is not None and not (needs_pin or needs_cvv or is_told):
         return found
-    if may_know and found is None:
-        raise NotFound("code", "live gift card code of a type the caller may use")
     tried = wanted.code if wanted.code or not found else found.cvv_code
     if tried is None:
         raise SecretInvalid  # a secret for a card by its id that has none
@@ -128,10 +135,9 @@ async def _with_secrets(
         missing = CvvRequired()
     if missing is not None and may_know:
         raise missing
-    presented = tried.comparable.encode()
     try:
-        async with store.turns.at((caller.name, presented)):
-            return await _tried(store, caller, wanted, found, presented, is_missing=bool(missing))
+        async with store.turns.at((caller.name, tried.comparable)):
+            return await _tried(store, caller, wanted, found, tried, is_missing=bool(missing))
     except SecretLocked:
         if may_know:
             raise
@@ -143,17 +149,21 @@ async def _tried(
     caller: Caller,
     wanted: Wanted,
     found: Presented | None,
-    presented: bytes,
+    tried: CodeText,
     *,
     is_missing: bool,
 ) -> Presented:
     """Look at the secrets. A caller's tries of a code come one after the other here, so that right
     ones do not see one another's reservations."""
-    async with store.write(caller) as tx:
-        reserved = await tries.reserve(tx, presented)
-    is_right = await _is_right(store, wanted, found)  # also where one is missing: time tells
-    if is_missing or found is None or not is_right:
-        raise SecretInvalid
+
+    async def is_right() -> bool:
+        matches = await _is_right(store, wanted, found)  # also where one is missing: time tells
+        return matches and not is_missing
+
+    reserved = await failures.check(
+        store, caller, tried, is_right, source=wanted.source_id, is_unknown=found is None
+    )
+    assert found is not None
     renewed = await _renewed(store, wanted, found)
     async with store.write(caller) as tx:
         await tries.give_back(tx, reserved)
@@ -176,14 +186,20 @@ async def _renewed(store: Store, wanted: Wanted, found: Presented) -> dict[str, 
     return renewed
 
 
-async def _refused(store: Store, caller: Caller, code: CodeText, why: Refusal) -> Presented:
-    """Count a try and refuse."""
+async def _refused(store: Store, caller: Caller, wanted: Wanted) -> Presented:
+    """Count a try of a code that there is not, and refuse."""
+
+    async def is_right() -> bool:
+        return False
+
+    assert wanted.code is not None
     try:
-        async with store.write(caller) as tx:
-            await tries.reserve(tx, code.comparable.encode())
+        await failures.check(
+            store, caller, wanted.code, is_right, source=wanted.source_id, is_unknown=True
+        )
     except SecretLocked:
         raise SecretInvalid from None
-    raise why
+    raise AssertionError
 
 
 async def _is_right(store: Store, wanted: Wanted, found: Presented | None) -> bool:

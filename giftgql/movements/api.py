@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 from giftgql import codes
+from giftgql.cards import found
 from giftgql.cards import service as cards
 from giftgql.cards.models import CardStatus
 from giftgql.cards.shown import GiftCard
@@ -162,12 +163,13 @@ class MovementQuery:
         presented = None if code is None else codes.given(code, "code")
         if presented is None and code_type is not None:
             raise InvalidInput("codeType", "needs code")
+        if presented is not None:
+            context = info.context
+            context.caller.require(Permission.FIND_GIFT_CARD_BY_CODE)
+            views = await found.by_code(context.store, context.caller, presented, code_type)
+            ids = {view.account.id for view in views}
+            card_ids = ids if card_ids is None else card_ids & ids
         async with info.context.read() as reading:
-            if presented is not None:
-                info.context.caller.require(Permission.FIND_GIFT_CARD_BY_CODE)
-                found = await cards.find(reading, presented, code_type)
-                ids = {view.account.id for view in found}
-                card_ids = ids if card_ids is None else card_ids & ids
             criteria = Criteria(
                 movement_id=None if id is None else record_id(id) or 0,
                 card_ids=card_ids,
@@ -198,17 +200,17 @@ class MovementQuery:
         cvv: Annotated[str | None, argument("The code's CVV.")] = None,
     ) -> GiftCardBalance | None:
         context = info.context
-        found = await admit_holder(context.store, context.caller, holder(code, code_type, pin, cvv))
-        if found.has_ended:
+        held = await admit_holder(context.store, context.caller, holder(code, code_type, pin, cvv))
+        if held.has_ended:
             raise CardReplaced(field="code")
         async with context.read() as reading:
-            ends_at = reading.end_of(found.expires_on)
+            ends_at = reading.end_of(held.expires_on)
             if ends_at is not None and ends_at <= reading.now:
                 raise CodeExpired
-            view = await cards.view(reading, found.card_id)
+            view = await cards.view(reading, held.card_id)
         return GiftCardBalance(
-            balance=Money(view.balance, found.currency),
-            currency=found.currency,
+            balance=Money(view.balance, held.currency),
+            currency=held.currency,
             status=view.status,
             expires_on=view.expires_on,
         )

@@ -37,13 +37,14 @@ _KEY = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """How a caller names a card: by a code and its secrets, or by its id."""
+    """How a caller names a card, by a code and its secrets or by its id; and where it is asked."""
 
     code: CodeText | None
     kind: CodeType | None
     pin: str | None = None
     cvv: str | None = None
     card_id: int | None = None
+    source_id: str | None = None
 
     def __repr__(self) -> str:
         return f"Wanted({self.kind}, card_id={self.card_id})"
@@ -111,7 +112,9 @@ class GiftcardTransAddInput(CodeInput):
 
     def parsed(self, settings: Settings) -> tuple[Wanted, NewTrans]:
         pin, cvv = self.secrets()
-        wanted = Wanted(*_named(given(self.code), given(self.code_type)), pin, cvv, self._card_id())
+        source_id = optional_text(self.source_id, "sourceId", 64)
+        named = _named(given(self.code), given(self.code_type))
+        wanted = Wanted(*named, pin, cvv, self._card_id(), source_id)
         if (wanted.code is None) == (wanted.card_id is None):
             raise InvalidInput("code", "or giftcardId is needed, not both")
         if self.trans_type not in PERMISSIONS:
@@ -128,7 +131,7 @@ class GiftcardTransAddInput(CodeInput):
             currency=currency,
             hold_for=self._hold_for(settings),
             allow_partial=self.allow_partial,
-            source_id=optional_text(self.source_id, "sourceId", 64),
+            source_id=source_id,
             ref_no=optional_text(self.ref_no, "refNo", 64),
             reason=reason,
             request=request_of(self, "giftcardTransAdd", self.idempotency_key),

@@ -1,6 +1,7 @@
 """From what a caller sends to an order: gift cards that pay are admitted before any transaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from giftgql.context import Context
 from giftgql.errors import PoolExhausted, Refusal, Unavailable
@@ -22,7 +23,7 @@ MOST_ENDED = 100
 
 async def calculate(context: Context, new: NewOrder, cards: Sequence[WantedCard]) -> Quoted:
     """What the order would come to. Secrets are checked as for a payment."""
-    admitted = await _admitted(context, cards)
+    admitted = await _admitted(context, new, cards)
     async with context.read() as reading:
         return await quoting.quoted(reading, new, admitted)
 
@@ -33,7 +34,7 @@ async def place(context: Context, new: NewOrder, cards: Sequence[WantedCard]) ->
     is_swept = False
     for _ in range(ATTEMPTS):
         try:
-            admitted = await _admitted(context, cards)
+            admitted = await _admitted(context, new, cards)
         except Refusal:
             if done := await _done_before(context, new):
                 return done
@@ -61,13 +62,15 @@ async def _end_overdue(store: Store) -> int:
     return ended
 
 
-async def _admitted(context: Context, cards: Sequence[WantedCard]) -> list[CardPayment]:
-    return [
-        CardPayment(
-            await admit(context.store, context.caller, card.wanted, is_taking=True), card.at_most
-        )
-        for card in cards
-    ]
+async def _admitted(
+    context: Context, new: NewOrder, cards: Sequence[WantedCard]
+) -> list[CardPayment]:
+    admitted = []
+    for card in cards:
+        wanted = replace(card.wanted, source_id=new.source_id)
+        presented = await admit(context.store, context.caller, wanted, is_taking=True)
+        admitted.append(CardPayment(presented, card.at_most))
+    return admitted
 
 
 async def _done_before(context: Context, new: NewOrder) -> OrderView | None:

@@ -4,9 +4,9 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Index, column
 from sqlmodel import Field, SQLModel
 
+from giftgql.choices import RedemptionStrategy
 from giftgql.columns import CHANGED_IN, BigId, UtcDateTime, enum_type
 from giftgql.errors import Described
-from giftgql.settings import RedemptionStrategy
 
 GIFT_CARD = "gift_card"
 """The method of payments by gift card."""

@@ -2,7 +2,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, or_, update
+from sqlalchemy import delete, func, or_, update
+from sqlalchemy import select as sql_select
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -114,6 +115,13 @@ class OutboxRepository:
         for name, value in facts.items():
             setattr(message, name, value)
         await self.session.flush()
+
+    async def standing(self, state: OutboxState, *, at_most: int) -> Sequence[Any]:
+        """Of the oldest messages in a state: for each channel how many, and the first due."""
+        oldest = select(OutboxMessage).where(OutboxMessage.state == state)
+        of = oldest.order_by(col(OutboxMessage.id)).limit(at_most).subquery().c
+        query = sql_select(of.channel, func.count(), func.min(of.due_at)).group_by(of.channel)
+        return list((await self.session.exec(query)).all())  # type: ignore[call-overload]
 
     async def page(self, cut: Cut, criteria: Criteria) -> Sequence[OutboxMessage]:
         """One row more than the page shows."""

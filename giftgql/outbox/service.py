@@ -1,6 +1,6 @@
 from collections.abc import Collection, Sequence
-from dataclasses import fields
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from typing import Any
 
 from giftgql.audit import service as audit
@@ -22,6 +22,28 @@ LINE_BATCH = 1_000
 
 _OF_PEOPLE = ("recipient", "sender", "message")
 """What mails say of people."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How many messages of a channel are in a state; of those that wait, by how long the first is
+    late."""
+
+    channel: OutboxChannel
+    state: OutboxState
+    messages: int
+    overdue: timedelta
+
+
+async def standing(reading: Reading, *, at_most: int) -> list[Standing]:
+    """What waits and what is dead, the oldest of it."""
+    answer = []
+    for state in (OutboxState.WAITING, OutboxState.DEAD):
+        for channel, many, due in await reading.outbox.standing(state, at_most=at_most):
+            is_late = state is OutboxState.WAITING and due < reading.now
+            late = reading.now - due if is_late else timedelta()
+            answer.append(Standing(channel, state, many, late))
+    return answer
 
 
 async def put(tx: Transaction, mail: Mail) -> int:

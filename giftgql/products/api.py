@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from giftgql.choices import RedemptionStrategy
 from giftgql.context import Context, Info
 from giftgql.errors import InvalidInput, InvalidRange, NotFound
 from giftgql.fields import mutation, query
@@ -15,7 +16,6 @@ from giftgql.products.expiration import NEVER, Expiration, ExpirationKind
 from giftgql.products.models import ProductSort
 from giftgql.products.repository import Criteria
 from giftgql.products.service import NewProduct, Preset, ProductChange, ProductView, Range
-from giftgql.settings import RedemptionStrategy
 from giftgql.values import (
     First,
     Results,

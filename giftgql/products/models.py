@@ -3,9 +3,9 @@ from datetime import date, datetime
 from sqlalchemy import BigInteger, CheckConstraint, Index
 from sqlmodel import Field, SQLModel
 
+from giftgql.choices import RedemptionStrategy
 from giftgql.columns import CHANGED_IN, BigId, UtcDateTime, enum_type
 from giftgql.errors import Described
-from giftgql.settings import RedemptionStrategy
 
 
 class ProductSort(Described):

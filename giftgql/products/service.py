@@ -4,13 +4,13 @@ from typing import Any
 
 from giftgql.audit import service as audit
 from giftgql.audit.models import Event
+from giftgql.choices import RedemptionStrategy
 from giftgql.errors import AboveCeiling, Conflict, InvalidInput, NotFound, NoVariants, StaleRevision
 from giftgql.installation import service as installation
 from giftgql.paging import Page, cut, page_of
 from giftgql.products.expiration import NEVER, Expiration
 from giftgql.products.models import Product, Variant
 from giftgql.products.repository import Criteria
-from giftgql.settings import RedemptionStrategy
 from giftgql.store import Reading, Transaction
 
 _IS_AUTOMATIC = "This is a pool's product: what it sells for and when it expires is the pool's."

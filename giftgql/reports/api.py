@@ -123,7 +123,7 @@ class ReportQuery:
         "holds, refunds, and what they refer to. Takes seconds for a million movements.",
     )
     async def ledger_check(self, info: Info) -> LedgerCheck | None:
-        async with info.context.store.snapshot(info.context.caller) as reading:
+        async with info.context.snapshot() as reading:
             findings = await service.check(reading)
             movements = await reading.reports.count_movements()
         return LedgerCheck(
@@ -142,7 +142,7 @@ class ReportQuery:
     async def ledger_trial_balance(
         self, info: Info, as_of: AsOf = None
     ) -> list[TrialBalanceLine] | None:
-        async with info.context.store.snapshot(info.context.caller) as reading:
+        async with info.context.snapshot() as reading:
             lines = await service.trial_balance(reading, as_of)
         return [TrialBalanceLine.of(line) for line in lines]
 
@@ -162,7 +162,7 @@ class ReportQuery:
         skip: Skip = 0,
     ) -> Results[Liability] | None:
         info.context.ask_rows(first)
-        async with info.context.store.snapshot(info.context.caller) as reading:
+        async with info.context.snapshot() as reading:
             page = await service.liability(reading, as_of, group_by, first=first, skip=skip)
         return results([Liability.of(line) for line in page.rows], page)
 
@@ -189,6 +189,6 @@ class ReportQuery:
         days = Days.parsed(from_, to)
         source = None if source_id is None else text(source_id, "sourceId", 64)
         info.context.ask_rows(first)
-        async with info.context.store.snapshot(info.context.caller) as reading:
+        async with info.context.snapshot() as reading:
             page = await service.summary(reading, days, source, first=first, skip=skip)
         return results([TransSummary.of(line) for line in page.rows], page)

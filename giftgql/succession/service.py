@@ -6,6 +6,7 @@ from giftgql.cards import mentions
 from giftgql.cards import service as cards
 from giftgql.cards.models import GiftCard
 from giftgql.cards.service import NewCard, NewCode
+from giftgql.choices import RedemptionStrategy
 from giftgql.codes import CodeText, CodeType
 from giftgql.errors import Refusal
 from giftgql.ledger import service as ledger
@@ -14,7 +15,6 @@ from giftgql.ledger.service import Asked, Result
 from giftgql.members import service as members
 from giftgql.outbox import service as outbox
 from giftgql.outbox.mails import CardReplaced, Mail
-from giftgql.settings import RedemptionStrategy
 from giftgql.store import Reading, Transaction
 from giftgql.succession.models import Succession
 

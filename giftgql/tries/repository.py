@@ -1,12 +1,13 @@
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Insert, delete, tuple_
+from sqlalchemy import delete, or_, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import col, select
+from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from giftgql.tries.models import Tries
+from giftgql.tries.models import LookedUp, Tries
 
 Key = tuple[bytes, str]
 """A subject and a scope. Rows are locked in the order of these."""
@@ -31,17 +32,47 @@ class TriesRepository:
         found = (await self.session.exec(add)).scalars().all()
         return {(row.subject, row.scope): row for row in found}
 
-    def _upsert(self, rows: list[dict[str, object]]) -> Insert:
+    def _upsert(self, rows: list[dict[str, object]]) -> Any:
         unique, as_it_is = ["subject", "scope"], {"failures": col(Tries.failures)}
-        if self.session.get_bind().dialect.name == "postgresql":
-            into = postgresql.insert(Tries).values(rows)
-            return into.on_conflict_do_update(index_elements=unique, set_=as_it_is)
-        onto = sqlite.insert(Tries).values(rows)
-        return onto.on_conflict_do_update(index_elements=unique, set_=as_it_is)
+        into = self._insert(Tries).values(rows)
+        return into.on_conflict_do_update(index_elements=unique, set_=as_it_is)
+
+    def _insert(self, model: type[SQLModel]) -> Any:
+        is_postgresql = self.session.get_bind().dialect.name == "postgresql"
+        return postgresql.insert(model) if is_postgresql else sqlite.insert(model)
 
     async def find(self, subject: bytes, scope: str) -> Tries | None:
         query = select(Tries).where(Tries.subject == subject, Tries.scope == scope)
         return (await self.session.exec(query)).first()
+
+    async def limits(
+        self, subjects: Collection[bytes], always: Collection[str], *, now: datetime
+    ) -> Sequence[Tries]:
+        """What limits these subjects now, and their rows of these scopes."""
+        limiting = or_(col(Tries.free_at) > now, col(Tries.scope).in_(always))
+        query = select(Tries).where(col(Tries.subject).in_(subjects), limiting)
+        return (await self.session.exec(query)).all()
+
+    async def count(self, subject: bytes, hour: datetime, more: Mapping[str, int]) -> LookedUp:
+        """Add to what was looked up in an hour; returns it with that."""
+        add = self._insert(LookedUp).values(subject=subject, hour=hour, **more)
+        sums = {name: col(getattr(LookedUp, name)) + add.excluded[name] for name in more}
+        add = add.on_conflict_do_update(index_elements=["subject", "hour"], set_=sums)
+        counted = add.returning(LookedUp).execution_options(populate_existing=True)
+        found: LookedUp = (await self.session.exec(counted)).scalars().one()
+        return found
+
+    async def looked_up(self, subject: bytes, since: datetime) -> Sequence[LookedUp]:
+        query = select(LookedUp).where(LookedUp.subject == subject, LookedUp.hour >= since)
+        return (await self.session.exec(query.order_by(col(LookedUp.hour)))).all()
+
+    async def delete_limits(self, subject: bytes) -> None:
+        """Remove all that a subject has failed, and what it looked up."""
+        for model in (Tries, LookedUp):
+            await self.session.exec(delete(model).where(col(model.subject) == subject))
+
+    async def delete_hours(self, before: datetime) -> None:
+        await self.session.exec(delete(LookedUp).where(col(LookedUp.hour) < before))
 
     async def lock_by_subjects(self, subjects: Collection[bytes]) -> Sequence[Tries]:
         query = (

@@ -1,0 +1,56 @@
+"""What an outage is: a database that is gone, cut off, busy or slow, told from a bug."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from giftgql import metrics
+from giftgql.errors import Unavailable
+
+log = structlog.get_logger("giftgql.database")
+
+_TOLD_ITS_END: Any = asyncpg.InternalClientError  # of a connection that has not seen it yet
+_PASSING_STATES = ("08", "25006", "40", "53", "55P03", "57")
+"""PostgreSQL's: cut off; no longer the primary; run it again; no room; locked; stopped."""
+
+_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED}
+
+
+@asynccontextmanager
+async def translated() -> AsyncIterator[None]:
+    """A database that is busy, gone or slow is a refusal, and logged; any other failure a bug."""
+    try:
+        yield
+    except Exception as error:
+        why = _why_unavailable(error)
+        if why is None:
+            raise
+        metrics.DATABASE_UNAVAILABLE.inc()
+        log.warning("database unavailable", exc_info=error)
+        raise Unavailable(why) from error
+
+
+def _why_unavailable(error: Exception) -> str | None:
+    match error:
+        case PoolTimeoutError() | OSError() | asyncpg.InterfaceError() | _TOLD_ITS_END():
+            return "The database cannot be reached."
+        case asyncpg.PostgresConnectionError() | asyncpg.OperatorInterventionError():
+            return "The database cannot be reached."
+        case asyncpg.PostgresError() | sqlite3.Error() if _passes(error):
+            return "The database is busy."
+        case DBAPIError() if error.connection_invalidated or _passes(error.orig):
+            return "The database is busy."
+    return None
+
+
+def _passes(cause: BaseException | None) -> bool:
+    """Whether the same statement may well succeed when it is tried again."""
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _PASSING
+    return str(getattr(cause, "sqlstate", None) or "").startswith(_PASSING_STATES)
