@@ -17,8 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.database import Database
 from giftgql.installation import service as installation
+from giftgql.permissions import THE_OPERATOR
 from giftgql.reports import service as reports
 from giftgql.settings import Settings
 from giftgql.sqlite import FileLock
@@ -87,8 +90,9 @@ async def begin_anew(settings: Settings) -> Copied:
     """Begin a new epoch in a database that was restored, and check its books."""
     store = await open_store(settings)
     try:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             await installation.begin_epoch(tx)
+            await audit.record(tx, Event.DATABASE_RESTORED, "database")
         movements, wrong = await _books(store)
     finally:
         await store.close()

@@ -144,7 +144,7 @@ OF_EARLIER_FEATURES = {
     "criteria": {"models"},
     "rates": set(),
     "gates": set(),
-    "failures": {"service"},
+    "failures": {*TYPES, "service"},
     "found": {*TYPES, "service", "tries.failures"},
     "bulk": {*TYPES, "service"},
     "stock": {*TYPES, "service"},

@@ -51,6 +51,7 @@ class Event(Described):
     CLIENT_RIGHTS_SET = "CLIENT_RIGHTS_SET", "A client got other rights."
     CLIENT_BOUND = "CLIENT_BOUND", "It was set whether a client runs trusted documents only."
     CLIENT_KEY_ADDED = "CLIENT_KEY_ADDED", "A client got a new secret."
+    CLIENT_LET_GO_ON = "CLIENT_LET_GO_ON", "What a client failed to look up was forgotten."
     CLIENT_DISABLED = "CLIENT_DISABLED", "A client was disabled."
     STAFF_ADDED = "STAFF_ADDED", "A staff member was added."
     STAFF_RIGHTS_SET = "STAFF_RIGHTS_SET", "A staff member got other rights."
@@ -60,6 +61,10 @@ class Event(Described):
     STAFF_SIGNED_IN = "STAFF_SIGNED_IN", "A staff member signed in."
     STAFF_SIGNED_OUT = "STAFF_SIGNED_OUT", "A staff member signed out."
     KEY_ROTATED = "KEY_ROTATED", "There is a new key, with which all codes are encrypted."
+    DATABASE_RESTORED = (
+        "DATABASE_RESTORED",
+        "The database was restored from a backup: what was done between the two is not in it.",
+    )
 
 
 _IS_REVEALED = text("event = 'CODE_REVEALED'")
