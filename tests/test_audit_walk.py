@@ -1,4 +1,4 @@
-"""Every change leaves exactly the audit events that it should: all mutations, and all actions of the
+"""Every change leaves exactly the audit events that it should: each mutation, each action of the
 back office. Movements of money are their own journal and leave none."""
 
 from dataclasses import dataclass, field
