@@ -226,6 +226,19 @@ async def test_a_tail_that_was_cut_with_its_seals_is_found_by_a_seal_kept_elsewh
     assert found.wrong == ["Seal 3 is not the one that was kept."]
 
 
+async def test_a_seal_of_another_past_does_not_fit_what_came_after_it(store: Store) -> None:
+    """Such as a backup has, made with the right keys."""
+    await sealed(store)
+    await disarm(store)
+    async with damaged(store, "UPDATE audit_event SET caller = 'client:other' WHERE id = 1") as tx:
+        first, *_ = await tx.seals.page(0)
+        events = await tx.seals.events(0, first.last_id, at_most=EVENTS)
+        first.digest = seals._digest(tx.vault, None, first, events)
+        await tx.session.flush()
+        [wrong] = (await seals.verify(tx, {})).wrong
+    assert wrong.startswith("One of the events 5 to 8 (seal 2) was changed")
+
+
 async def test_a_seal_made_without_the_keys_is_found(store: Store, settings: Settings) -> None:
     """Somebody edits an event and seals the trail anew, with keys of their own."""
     await sealed(store)
