@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, text
+from sqlalchemy import JSON, Index, text
 from sqlmodel import Field, SQLModel
 
 from giftgql.columns import BigId, UtcDateTime, enum_type
@@ -99,19 +99,3 @@ class AuditEvent(SQLModel, table=True):
     address: str | None = Field(default=None, max_length=64)
     request_id: str | None = Field(default=None, max_length=64)
     source_id: str | None = Field(default=None, max_length=64)
-
-
-class AuditSeal(SQLModel, table=True):
-    """The seal on the next `events` events, up to `last_id`, chained to the one before.
-
-    `digest` is keyed: who has the database alone can make no seal.
-    """
-
-    __tablename__ = "audit_seal"
-
-    number: int = Field(primary_key=True, sa_type=BigId, sa_column_kwargs={"autoincrement": False})
-    last_id: int = Field(sa_type=BigInteger)
-    events: int
-    digest: bytes
-    key_id: int
-    created_at: datetime = Field(sa_type=UtcDateTime)
