@@ -157,7 +157,7 @@ async def test_a_process_whose_event_loop_is_stuck_still_tells(
             found = thread.submit(ask, store.settings.metrics_port).result()  # it is stuck here
     assert value(found, "loop_answers") == 0
     assert not any(name == "giftgql_database_up" for name, _ in found)
-    assert any(name == "giftgql_requests_total" for name, _ in found)
+    assert any(name == "giftgql_build_info" for name, _ in found)
 
 
 # What the database knows
