@@ -36,6 +36,7 @@ from giftgql.products.repository import ProductRepository
 from giftgql.reports.repository import ReportRepository
 from giftgql.requests.repository import RequestRepository
 from giftgql.rows import Clock
+from giftgql.seals.repository import SealRepository
 from giftgql.settings import Settings
 from giftgql.staff.repository import StaffRepository
 from giftgql.succession.repository import SuccessionRepository
@@ -149,6 +150,10 @@ class Reading:
         return LedgerRepository(self.session)
 
     @cached_property
+    def seals(self) -> SealRepository:
+        return SealRepository(self.session)
+
+    @cached_property
     def products(self) -> ProductRepository:
         return ProductRepository(self.session)
 
@@ -236,7 +241,7 @@ class Store:
         self.clock: Callable[[], datetime] | None = None
         self.poster: Poster | None = None
         self.turns = Turns()
-        self.gates = Gates(settings.max_failures)
+        self.gates = Gates(settings.max_failures, lambda: self.now)
         self._together: dict[Any, Together[Any, Any]] = {}
 
     @property

@@ -26,7 +26,7 @@ from giftgql.errors import OperationTooComplex
 from giftgql.permissions import Permission
 from giftgql.settings import Settings
 from giftgql.web.bodies import BadBody
-from tests.client import Answer, Client
+from tests.client import Answer, Client, InProcess
 from tests.conftest import MakeClient, Templates
 from tests.hostile import (
     ADDRESSES,
@@ -118,6 +118,21 @@ async def test_every_hostile_address_gets_its_4xx_at_once(stranger: Client) -> N
         assert "data" not in response.json(), name
         if status == 405:
             assert response.headers["allow"] == "POST"
+
+
+async def test_there_is_no_websocket(stranger: Client) -> None:
+    assert isinstance(stranger.http, InProcess)
+    scope = {"type": "websocket", "path": "/graphql", "headers": [], "query_string": b""}
+    said = list[Any]()
+
+    async def receive() -> dict[str, str]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Any) -> None:
+        said.append(message["type"])
+
+    await stranger.http._app(scope, receive, send)
+    assert "websocket.accept" not in said
 
 
 def test_an_address_has_a_limit(settings: Settings) -> None:

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import cycle
-from random import Random
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from giftgql.store import Store
 from giftgql.tries import failures, gates
 from giftgql.tries import service as tries
 from giftgql.tries.models import LookedUp, Tries
-from giftgql.tries.rates import DAY, HOUR, SOURCE, Rate, rates
+from giftgql.tries.rates import HOUR
 from tests.client import Client
 from tests.conftest import MakeClient, RunCommand, SetClock, statements
 from tests.factories import balance, find, funded, listed_trans, trans
@@ -233,35 +232,6 @@ async def test_a_member_may_fail_five_times_at_once_and_ten_in_a_day(
             failed += 1
         clock.forward(minutes=29, seconds=59)
     assert failed == 9
-
-
-@pytest.mark.parametrize(
-    ("rate", "of", "most"),
-    [
-        (rates(CallerKind.CLIENT, 200)[""], HOUR, 200),
-        (rates(CallerKind.CLIENT, 200)["day"], DAY, 1_000),
-        (rates(CallerKind.CLIENT, 20)[""], HOUR, 20),
-        (rates(CallerKind.MEMBER, 200)[""], DAY, 10),
-        (SOURCE, HOUR, 30),
-        (SOURCE, timedelta(minutes=1), 5),
-    ],
-)
-def test_no_stretch_of_time_has_more_failures_than_its_limit(
-    rate: Rate, of: timedelta, most: int
-) -> None:
-    random, now, free_at = Random(1), TODAY, TODAY - DAY
-    failed: list[datetime] = []
-    while len(failed) < 3 * most:
-        left = rate.left(free_at, now)
-        assert (left > 0) == (free_at <= now)
-        if left and random.random() < 0.7:
-            free_at = rate.charged(free_at, now)
-            assert rate.left(free_at, now) == left - 1
-            failed.append(now)
-        else:
-            now += random.choice([timedelta(0), rate.interval / 3, 4 * rate.interval])
-    most_found = max(sum(at <= each < at + of for each in failed) for at in failed)
-    assert most_found <= most
 
 
 async def test_a_check_that_could_not_be_made_is_no_try(store: Store, clock: SetClock) -> None:

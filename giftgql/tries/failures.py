@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import structlog
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.clients import service as clients
 from giftgql.codes import CodeText
 from giftgql.errors import NotFound, SecretInvalid, Unavailable
@@ -74,9 +76,9 @@ async def look_up(
     if caller.kind is CallerKind.SERVER:
         return await read()
     gate, scope = store.gates.of(caller), _source(store, source)
-    async with gate.looking.place(lambda: store.now):
+    async with gate.looking:
         if gate.is_known:
-            gate.require_free(store.now, scope)
+            gate.require_free(scope)
             found = await read()
         else:
             found = await _beside(store, caller, gate, scope, read)
@@ -99,8 +101,8 @@ async def check(
     """Look at a code's secrets, counting the try as a failure until it was right. It is still
     reserved then: give it back. Refuses `SECRET_INVALID`, `SECRET_LOCKED`, `RATE_LIMITED`."""
     gate = store.gates.of(caller)
-    async with gate.checking.place(lambda: store.now):
-        gate.require_free(store.now, _source(store, source))
+    async with gate.checking:
+        gate.require_free(_source(store, source))
         async with store.write(caller) as tx:
             reserved = await service.reserve(tx, code.comparable.encode())
         try:
@@ -124,16 +126,23 @@ async def fail(
     if caller.kind is CallerKind.SERVER:
         return
     gate, scope = store.gates.of(caller), _source(store, source)
-    found = gate.found
-    async with store.write(caller) as tx:
-        free_at = await _charge(tx, gate, scope)
-        if caller.kind is CallerKind.CLIENT:
-            is_new = is_unknown and await _is_new(tx, code)
-            more = {"found": found, "failed": 1, "unknown": int(is_new)}
-            hour = await tx.tries.count(_subject(tx, caller), _hour(tx.now), more)
-            free_at |= await _suspend(tx, hour)
-    gate.found -= found
+    found, gate.found = gate.found, 0
+    try:
+        async with store.write(caller) as tx:
+            free_at = await _charge(tx, gate, scope)
+            if caller.kind is CallerKind.CLIENT:
+                more = {"found": found, "failed": 1}
+                more["unknown"] = int(is_unknown and await _is_new(tx, code))
+                hour = await tx.tries.count(_subject(tx, caller), _hour(tx.now), more)
+                free_at |= await _suspend(tx, hour)
+    except BaseException:
+        gate.found += found
+        raise
     gate.count(free_at)
+    if (until := free_at[SUSPENDED]) > tx.now:
+        counts = {"looked_up": hour.found + hour.failed, "failed": hour.failed}
+        counts["unknown"] = hour.unknown
+        log.warning("client suspended", caller=caller.name, until=until.isoformat(), **counts)
 
 
 async def standing(reading: Reading, client_id: str) -> Standing:
@@ -148,6 +157,7 @@ async def lift(tx: Transaction, client_id: str) -> None:
     """Forget what a client has failed, and end its suspension; locked secrets stay locked.
     Refuses `NOT_FOUND`."""
     await tx.tries.delete_limits(await _subject_of(tx, client_id))
+    await audit.record(tx, Event.CLIENT_LET_GO_ON, f"client:{client_id}")
 
 
 async def _subject_of(reading: Reading, client_id: str) -> bytes:
@@ -170,7 +180,7 @@ async def _beside(
         return await read()
     finally:
         gate.learn(await limits, changes=changes)
-        gate.require_free(store.now, scope)
+        gate.require_free(scope)
 
 
 async def _charge(tx: Transaction, gate: Gate, source: str | None) -> FreeAt:
@@ -183,7 +193,7 @@ async def _charge(tx: Transaction, gate: Gate, source: str | None) -> FreeAt:
     free_at = {scope: row.free_at for (_, scope), row in rows.items()}
     if max(free_at.values()) > tx.now:
         gate.count(free_at)
-        gate.require_free(tx.now, source)
+        gate.require_free(source, tx.now)
     for scope, limit in limits.items():
         row = rows[subject, scope]
         row.failures += 1
@@ -214,8 +224,6 @@ async def _suspend(tx: Transaction, hour: LookedUp) -> FreeAt:
     row = (await tx.tries.add_or_lock([key], at=tx.now, free_at=service.long_free(tx)))[key]
     row.failures, row.failed_at, row.free_at = row.failures + 1, tx.now, tx.now + SUSPENSION
     await tx.tries.update()
-    counts = {"looked_up": looked_up, "failed": hour.failed, "unknown": hour.unknown}
-    log.warning("client suspended", caller=tx.caller.name, until=row.free_at.isoformat(), **counts)
     return {SUSPENDED: row.free_at}
 
 

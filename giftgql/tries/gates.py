@@ -2,13 +2,13 @@
 
 A caller has no more look-ups under way at once than it may still fail: the next one waits until it
 is known that those before it were right. So guesses sent all at once find out no more than guesses
-one by one; and nobody who is right is refused for others that are.
+one by one; and nobody who is right is refused for others that are. Only who has not failed of late
+has a few more: reading them together is what makes them cheap.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from math import ceil
 from time import monotonic
@@ -17,43 +17,46 @@ from giftgql.errors import RateLimited
 from giftgql.permissions import Caller
 from giftgql.tries.rates import SUSPENDED, Rate, rates
 
-KNOWN_SECONDS = 0.05
+KNOWN_SECONDS = 0.1
 """For so long a caller's limits are not read again: so late other processes hear of a failure."""
+
+AT_ONCE = 64
+"""So many things are under way at once of a caller who has not failed of late."""
+
+Clock = Callable[[], datetime]
 
 
 class Lane:
-    """Things of one kind that a caller has under way at once; who waits is served in order."""
+    """Things of one kind that a caller has under way at once; within `async with` one has a place.
+    Who waits for one is served in order."""
 
     def __init__(self, gate: "Gate") -> None:
         self._gate = gate
         self._under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    @asynccontextmanager
-    async def place(self, clock: Callable[[], datetime]) -> AsyncIterator[None]:
-        """Wait for a place and have it."""
-        if self._waiting or not self._is_free(clock()):
-            turn = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._leave(clock())
-                raise
-        else:
+    async def __aenter__(self) -> None:
+        if not self._waiting and self._is_free():
             self._under_way += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
         try:
-            yield
-        finally:
-            self._leave(clock())
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._leave()
+            raise
 
-    def _is_free(self, now: datetime) -> bool:
-        return self._under_way < max(self._gate.left(now), 1)
+    async def __aexit__(self, *_: object) -> None:
+        self._leave()
 
-    def _leave(self, now: datetime) -> None:
+    def _is_free(self) -> bool:
+        return self._under_way < self._gate.at_once
+
+    def _leave(self) -> None:
         self._under_way -= 1
-        while self._waiting and self._is_free(now):
+        while self._waiting and self._is_free():
             turn = self._waiting.popleft()
             if not turn.done():
                 self._under_way += 1
@@ -63,11 +66,12 @@ class Lane:
 class Gate:
     """One caller's. `found` counts look-ups that were right and are not in the database yet."""
 
-    def __init__(self, of: Mapping[str, Rate]) -> None:
+    def __init__(self, of: Mapping[str, Rate], clock: Clock) -> None:
         self.looking, self.checking = Lane(self), Lane(self)
         self.found = 0
         self.changes = 0
         self.rates = of
+        self._clock = clock
         self._free_at: Mapping[str, datetime] = {}
         self._read_at = float("-inf")
 
@@ -87,13 +91,20 @@ class Gate:
         self._free_at = {**self._free_at, **free_at}
         self.changes += 1
 
-    def left(self, now: datetime) -> int:
-        """How many failures are free now."""
-        return min(rate.left(self._free_at.get(scope), now) for scope, rate in self.rates.items())
+    @property
+    def at_once(self) -> int:
+        """How many things of one kind may be under way."""
+        now = self._clock()
+        left = [
+            (rate.left(self._free_at.get(scope), now), rate) for scope, rate in self.rates.items()
+        ]
+        if all(free == rate.burst for free, rate in left):
+            return AT_ONCE
+        return max(min(free for free, _ in left), 1)
 
-    def require_free(self, now: datetime, source: str | None) -> None:
-        """Refuses `RATE_LIMITED` a caller who may fail no more, or not at this source."""
-        scopes = {*self.rates, SUSPENDED, source}
+    def require_free(self, source: str | None, at: datetime | None = None) -> None:
+        """Refuses `RATE_LIMITED` a caller who may fail no more now, or not at this source."""
+        now, scopes = at or self._clock(), {*self.rates, SUSPENDED, source}
         until = max((at for scope, at in self._free_at.items() if scope in scopes), default=now)
         if until > now:
             raise RateLimited(ceil((until - now).total_seconds()))
@@ -102,12 +113,14 @@ class Gate:
 class Gates:
     """Those of all callers of a process."""
 
-    def __init__(self, hourly: int) -> None:
+    def __init__(self, hourly: int, clock: Clock) -> None:
         self._hourly = hourly
+        self._clock = clock
         self._by_name: dict[str, Gate] = {}
 
     def of(self, caller: Caller) -> Gate:
         gate = self._by_name.get(caller.name)
         if gate is None:
-            gate = self._by_name[caller.name] = Gate(rates(caller.kind, self._hourly))
+            gate = Gate(rates(caller.kind, self._hourly), self._clock)
+            self._by_name[caller.name] = gate
         return gate
