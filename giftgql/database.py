@@ -191,7 +191,10 @@ class Postgres(Database):
     async def has_committed(self, number: int) -> bool:
         """Asks on a fresh connection, and waits while the transaction is still running there. A
         replica that took over before it had heard of it knows no such number."""
+        gives_up_at = monotonic() + self._patience
         for pause in (0.0, 0.05, 0.2, 0.5, 1.0):
+            if monotonic() > gives_up_at:
+                break
             await asyncio.sleep(pause)
             try:
                 async with self.reading() as session:

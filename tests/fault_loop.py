@@ -50,7 +50,7 @@ class FaultLoop(Trial):
                 sides["database"] = hop
             server = await self.start(**through)
             stack.callback(trial.end, server)
-            stack.callback(server.stop)
+            stack.push_async_callback(asyncio.to_thread, server.stop)  # the hops go on meanwhile
             sides["tills"] = await stack.enter_async_context(hop_to(server.port))
             self.tills.urls = [sides["tills"].url]
             await self._break(sides)
