@@ -17,8 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.database import Database
 from giftgql.installation import service as installation
+from giftgql.permissions import THE_OPERATOR
 from giftgql.reports import service as reports
 from giftgql.settings import Settings
 from giftgql.sqlite import FileLock
@@ -87,8 +90,9 @@ async def begin_anew(settings: Settings) -> Copied:
     """Begin a new epoch in a database that was restored, and check its books."""
     store = await open_store(settings)
     try:
-        async with store.write() as tx:
+        async with store.write(THE_OPERATOR) as tx:
             await installation.begin_epoch(tx)
+            await audit.record(tx, Event.DATABASE_RESTORED, "database")
         movements, wrong = await _books(store)
     finally:
         await store.close()
@@ -183,6 +187,8 @@ def _stopped(file: Path) -> Iterator[None]:
 
 def _put_in_place(draft: Path, file: Path) -> None:
     """Make a draft the database; one that is there gets another name, with what belongs to it."""
+    if (log := _beside(draft, "-wal")).exists() and _size(log):
+        raise BackupError(f"{log} was not written back. Try again.")
     _to_disk(draft)
     if file.exists():
         kept = _beside(file, f".replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
@@ -263,6 +269,11 @@ async def _restore_dump(settings: Settings, source: Path) -> Copied:
 
 async def _run(program: str, settings: Settings | None, *arguments: str) -> None:
     """Run a program of PostgreSQL's on the database, its password not among its arguments."""
+    if settings is not None and settings.database_pooler:  # it would leave its settings behind
+        raise BackupError(
+            "This does not go by way of pgbouncer. Run it with a GIFTGQL_DATABASE_URL that names "
+            "PostgreSQL itself, and GIFTGQL_DATABASE_POOLER=false."
+        )
     if shutil.which(program) is None:
         raise BackupError(
             f"There is no {program} on the PATH. Install PostgreSQL's client programs."

@@ -226,7 +226,7 @@ def client_limits(
 
     async def standing(store: "Store") -> failures.Standing:
         if lift:
-            async with store.write() as tx:
+            async with store.write(THE_OPERATOR) as tx:
                 await failures.lift(tx, client_id)
         async with store.read() as reading:
             return await failures.standing(reading, client_id)

@@ -8,7 +8,7 @@ import typer
 from giftgql.terminal import with_store
 
 if TYPE_CHECKING:
-    from giftgql.audit.seals import Verdict
+    from giftgql.seals.service import Verdict
     from giftgql.store import Store
 
 audit = typer.Typer(help="The audit trail: who did what.", no_args_is_help=True)
@@ -26,25 +26,33 @@ def verify(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Check the audit trail against its seals, and print the last seal, to be kept elsewhere."""
-    from giftgql.audit import seals
+    """Check the audit trail and the journal against their seals, and print the last seal, to be
+    kept elsewhere."""
+    from giftgql.seals import service as seals
 
     async def work(store: "Store") -> "Verdict":
         kept = seals.anchors(anchor or ())
-        async with store.snapshot() as reading:
+        async with store.read() as reading:  # what is sealed changes no more
             return await seals.verify(reading, kept)
 
     found = with_store(work)
     last = None if found.last is None else seals.shown(found.last)
-    counts = {"events": found.events, "seals": found.seals, "unsealed": found.unsealed}
+    names = ("events", "movements", "seals", "unsealed", "unread")
+    counts = {name: getattr(found, name) for name in names}
     if as_json:
         typer.echo(json.dumps({**counts, "seal": last, "wrong": found.wrong}))
     else:
         for sentence in found.wrong:
             typer.echo(sentence)
         typer.echo(
-            f"{found.events:,} events, {found.seals:,} seals, {found.unsealed:,} not sealed yet."
+            f"{found.events:,} events, {found.movements:,} movements and ends of holds, "
+            f"{found.seals:,} seals, {found.unsealed:,} rows not sealed yet."
         )
+        if found.unread:
+            typer.echo(
+                f"{found.unread:,} seals are of before the database was restored elsewhere: of "
+                "their movements nothing can be said."
+            )
         if last is not None:
             typer.echo(f"The last seal, to be kept elsewhere: {last}")
     if found.wrong:

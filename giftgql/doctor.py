@@ -6,6 +6,7 @@ Here are the settings, the files and whom the server calls; `examination` has th
 import ipaddress
 import os
 import shutil
+import stat
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -51,6 +52,9 @@ def _dangers(settings: Settings) -> Iterator[Finding]:
         says = "GIFTGQL_WORKS=false on SQLite: nobody does the jobs, nor sends mails."
         yield wrong("jobs", says, "Leave it out; a worker of its own needs PostgreSQL.")
     yield _proxies(settings)
+    if (file := Path(".env")).exists() and file.stat().st_mode & stat.S_IRWXO:
+        says = f"{file.absolute()}, which may hold passwords, can be read by everybody."
+        yield warning("settings", says, "Run 'chmod 600 .env'.")
     if settings.metrics_port and not _is_loopback(settings.metrics_host):
         says = f"whoever reaches {settings.metrics_host}:{settings.metrics_port} reads them."
         yield warning("metrics", says, "Let only Prometheus through, by the firewall.")
@@ -108,7 +112,8 @@ def _data_folder(settings: Settings) -> Iterator[Finding]:
         yield wrong("data folder", f"{folder} is no folder.", "Set GIFTGQL_DATA_DIR.")
     else:
         yield ok("data folder", f"{folder}.")
-        yield _disk(folder)
+        folders = {folder, settings.sqlite_file.parent} if settings.sqlite_file else {folder}
+        yield from (_disk(each) for each in sorted(folders) if each.is_dir())
 
 
 def _disk(folder: Path) -> Finding:

@@ -24,6 +24,10 @@ class TakesNoWrites(ConnectionError):
     """A host of PostgreSQL's that is a replica by now."""
 
 
+class PoolerUnsaid(Exception):
+    """pgbouncer stands in between, and the settings do not say so. The sentence says what to do."""
+
+
 class CutOff(asyncpg.Connection):  # type: ignore[misc]
     """A connection that is cut off when a statement has taken too long.
 
@@ -92,12 +96,19 @@ class Hosts:
             more["connection_class"] = CutOff
         if settings.database_pooler:
             more["statement_cache_size"] = 0
-        connection = await asyncpg.connect(
-            url,
-            server_settings=self._server_settings(),
-            timeout=settings.connect_seconds,
-            **more,
-        )
+        try:
+            connection = await asyncpg.connect(
+                url,
+                server_settings=self._server_settings(),
+                timeout=settings.connect_seconds,
+                **more,
+            )
+        except asyncpg.ProtocolViolationError as error:
+            if "startup parameter" not in str(error):
+                raise
+            raise PoolerUnsaid(
+                "GIFTGQL_DATABASE_URL leads to pgbouncer. Set GIFTGQL_DATABASE_POOLER=true."
+            ) from error
         if hurries:
             connection.made_at = connection._loop.time()
             connection.told = self._hear_nothing

@@ -22,6 +22,7 @@ from giftgql.installation import service as installation
 from giftgql.jobs import service as jobs
 from giftgql.ledger.coalesce import Coalescer
 from giftgql.permissions import THE_OPERATOR, THE_SERVER, Caller
+from giftgql.postgres import PoolerUnsaid
 from giftgql.settings import Settings
 from giftgql.statements import Slow
 from giftgql.store import Store, Transaction
@@ -124,6 +125,8 @@ _TELLING_STATES = ("28", "3D", "42501", "42704")
 def why_unusable(error: BaseException) -> str | None:
     """The sentence for a failure that the one who runs the server can mend; None for a bug."""
     cause = getattr(error, "orig", None) or error
+    if isinstance(cause, PoolerUnsaid):
+        return str(cause)
     if isinstance(cause, sqlite3.Error):
         is_telling = getattr(cause, "sqlite_errorcode", 0) & 0xFF in _TELLING_RESULTS
     else:

@@ -36,6 +36,7 @@ from giftgql.products.repository import ProductRepository
 from giftgql.reports.repository import ReportRepository
 from giftgql.requests.repository import RequestRepository
 from giftgql.rows import Clock
+from giftgql.seals.repository import SealRepository
 from giftgql.settings import Settings
 from giftgql.staff.repository import StaffRepository
 from giftgql.succession.repository import SuccessionRepository
@@ -147,6 +148,10 @@ class Reading:
     @cached_property
     def ledger(self) -> LedgerRepository:
         return LedgerRepository(self.session)
+
+    @cached_property
+    def seals(self) -> SealRepository:
+        return SealRepository(self.session)
 
     @cached_property
     def products(self) -> ProductRepository:

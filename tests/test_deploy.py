@@ -23,6 +23,8 @@ HAPROXY = shutil.which("haproxy", path="/usr/local/sbin:/usr/sbin:/usr/local/bin
 
 def test_the_files_are_described_and_name_only_settings_that_are_there() -> None:
     page = (DEPLOY / "README.md").read_text()
+    prose = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
+    assert max(map(len, prose.splitlines())) <= 102
     known = {f"GIFTGQL_{name.upper()}" for name in Settings.model_fields}
     for file in DEPLOY.iterdir():
         assert file.suffix == ".dockerignore" or file.name in page or file.name == "README.md"

@@ -286,6 +286,7 @@ def test_the_figures_of_waiting_are_the_settings() -> None:
     default = {name: field.default for name, field in Settings.model_fields.items()}
     waiting, lock = default["max_waiting_movements"], default["lock_seconds"]
     assert f"too many movements wait ({waiting:,}), a lock was not free for {lock} s" in WORDS
+    assert f"{default['request_seconds']} s were over (`GIFTGQL_REQUEST_SECONDS`)" in WORDS
     assert f"`GIFTGQL_REPORT_SECONDS` ({default['report_seconds']})" in WORDS
     assert default["authorize_seconds"] == 24 * 3600
     assert "reserves an amount, for a day if" in WORDS

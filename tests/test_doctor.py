@@ -190,6 +190,15 @@ async def test_whose_word_is_taken_for_where_requests_come_from(look: Look) -> N
         assert found["proxies"][0].level is level
 
 
+async def test_a_file_of_settings_that_everybody_can_read_is_told(
+    look: Look, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("GIFTGQL_SLOW_MS=500\n")
+    for mode, is_told in ((0o640, False), (0o644, True)):
+        (tmp_path / ".env").chmod(mode)
+        assert ("settings" in await look()) is is_told
+
+
 async def test_keys_grow_old(look: Look, settings: Settings) -> None:
     assert "keys" not in await look()
     long_ago = time.time() - timedelta(days=401).total_seconds()

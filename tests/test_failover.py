@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from giftgql.settings import Settings
+from giftgql.startup import DatabaseUnusable, open_store
 from tests import failover_loop, replication
 from tests.factories import funded
 from tests.fault_loop import QUICK
@@ -37,6 +38,8 @@ async def test_what_no_replica_has_is_not_acknowledged_and_after_a_failover_done
     pair: Pair, tmp_path: Path
 ) -> None:
     given: dict[str, Any] = {"data_dir": tmp_path, "database_url": pair.url, **QUICK}
+    with pytest.raises(DatabaseUnusable, match="Set GIFTGQL_DATABASE_POOLER=true"):
+        await open_store(Settings(_env_file=None, **given))
     settings = Settings(database_pooler=True, _env_file=None, **given)
     async with shop_with(settings) as shop:
         card, wanted = await funded(shop.till), keys(40)
@@ -51,7 +54,7 @@ async def test_what_no_replica_has_is_not_acknowledged_and_after_a_failover_done
         async with shop.store.write() as tx:  # another connection's limits are not ours
             connection = await tx.session.connection()
             shown = await connection.exec_driver_sql("SELECT current_setting('lock_timeout')")
-            assert shown.scalar_one() == "1s"
+            assert shown.scalar_one() == f"{settings.lock_seconds}s"
 
 
 async def test_when_a_primary_is_killed_its_replica_has_all_that_was_acknowledged(

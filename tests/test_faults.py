@@ -168,7 +168,7 @@ async def test_of_several_hosts_one_that_says_nothing_is_passed_over(settings: S
     ):
         deaf.fall_silent()
         both = way.replace(f":{other.port}", f":{deaf.port},127.0.0.1:{other.port}")
-        async with shop_with(settings, database_url=both, connect_seconds=1) as shop:
+        async with shop_with(settings, database_url=both, connect_seconds=2) as shop:
             assert (await shop.use(await funded(shop.till), "fault 0")).code is None
             assert await ready(shop) == 200
 

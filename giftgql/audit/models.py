@@ -1,7 +1,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Index, text
+from sqlalchemy import JSON, Index, text
 from sqlmodel import Field, SQLModel
 
 from giftgql.columns import BigId, UtcDateTime, enum_type
@@ -51,6 +51,7 @@ class Event(Described):
     CLIENT_RIGHTS_SET = "CLIENT_RIGHTS_SET", "A client got other rights."
     CLIENT_BOUND = "CLIENT_BOUND", "It was set whether a client runs trusted documents only."
     CLIENT_KEY_ADDED = "CLIENT_KEY_ADDED", "A client got a new secret."
+    CLIENT_LET_GO_ON = "CLIENT_LET_GO_ON", "What a client failed to look up was forgotten."
     CLIENT_DISABLED = "CLIENT_DISABLED", "A client was disabled."
     STAFF_ADDED = "STAFF_ADDED", "A staff member was added."
     STAFF_RIGHTS_SET = "STAFF_RIGHTS_SET", "A staff member got other rights."
@@ -60,6 +61,10 @@ class Event(Described):
     STAFF_SIGNED_IN = "STAFF_SIGNED_IN", "A staff member signed in."
     STAFF_SIGNED_OUT = "STAFF_SIGNED_OUT", "A staff member signed out."
     KEY_ROTATED = "KEY_ROTATED", "There is a new key, with which all codes are encrypted."
+    DATABASE_RESTORED = (
+        "DATABASE_RESTORED",
+        "The database was restored from a backup: what was done between the two is not in it.",
+    )
 
 
 _IS_REVEALED = text("event = 'CODE_REVEALED'")
@@ -94,19 +99,3 @@ class AuditEvent(SQLModel, table=True):
     address: str | None = Field(default=None, max_length=64)
     request_id: str | None = Field(default=None, max_length=64)
     source_id: str | None = Field(default=None, max_length=64)
-
-
-class AuditSeal(SQLModel, table=True):
-    """The seal on the next `events` events, up to `last_id`, chained to the one before.
-
-    `digest` is keyed: who has the database alone can make no seal.
-    """
-
-    __tablename__ = "audit_seal"
-
-    number: int = Field(primary_key=True, sa_type=BigId, sa_column_kwargs={"autoincrement": False})
-    last_id: int = Field(sa_type=BigInteger)
-    events: int
-    digest: bytes
-    key_id: int
-    created_at: datetime = Field(sa_type=UtcDateTime)

@@ -1,18 +1,15 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-import orjson
 from sqlalchemy import func, text
-from sqlmodel import SQLModel, col, select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from giftgql.audit.criteria import Criteria
-from giftgql.audit.models import AuditEvent, AuditSeal, Event
-from giftgql.columns import UtcDateTime, first_unfinished, this_transaction
+from giftgql.audit.models import AuditEvent, Event
+from giftgql.columns import UtcDateTime
 from giftgql.paging import Cut
-
-_TABLE = SQLModel.metadata.tables["audit_event"]
 
 
 class AuditRepository:
@@ -64,49 +61,6 @@ class AuditRepository:
         return (
             await self.session.exec(query.order_by(col(AuditEvent.id).desc()).limit(many))
         ).all()
-
-    async def newest_id(self) -> int:
-        """The id of the newest event; 0 where there is none."""
-        return (await self.session.exec(select(func.max(AuditEvent.id)))).one() or 0
-
-    async def this_transaction(self) -> int:
-        """The number of a transaction that begins now."""
-        return (await self.session.exec(select(this_transaction()))).one()
-
-    async def first_unfinished(self) -> int:
-        """All transactions with a smaller number have ended."""
-        return (await self.session.exec(select(first_unfinished()))).one()
-
-    async def canonical(
-        self, after: int, up_to: int, *, at_most: int
-    ) -> Sequence[tuple[int, bytes]]:
-        """Events in the order of their ids: each its id, and all that is in it in one form."""
-        query = (
-            select(*_TABLE.c)
-            .where(_TABLE.c.id > after, _TABLE.c.id <= up_to)
-            .order_by(_TABLE.c.id)
-            .limit(at_most)
-        )
-        rows = (await (await self.session.connection()).execute(query)).all()
-        return [(row[0], orjson.dumps(tuple(row), option=orjson.OPT_SORT_KEYS)) for row in rows]
-
-    async def count_after(self, after: int, *, up_to: int | None = None) -> int:
-        query = select(func.count()).select_from(AuditEvent).where(col(AuditEvent.id) > after)
-        if up_to is not None:
-            query = query.where(col(AuditEvent.id) <= up_to)
-        return (await self.session.exec(query)).one()
-
-    async def add_seal(self, seal: AuditSeal) -> None:
-        self.session.add(seal)
-        await self.session.flush()
-
-    async def last_seal(self) -> AuditSeal | None:
-        query = select(AuditSeal).order_by(col(AuditSeal.number).desc()).limit(1)
-        return (await self.session.exec(query)).first()
-
-    async def seals_after(self, number: int, *, at_most: int) -> Sequence[AuditSeal]:
-        query = select(AuditSeal).where(col(AuditSeal.number) > number)
-        return (await self.session.exec(query.order_by(col(AuditSeal.number)).limit(at_most))).all()
 
 
 _IS = ("caller", "event", "subject", "source_id")

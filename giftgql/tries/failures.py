@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import structlog
 
+from giftgql.audit import service as audit
+from giftgql.audit.models import Event
 from giftgql.clients import service as clients
 from giftgql.codes import CodeText
 from giftgql.errors import NotFound, SecretInvalid, Unavailable
@@ -155,6 +157,7 @@ async def lift(tx: Transaction, client_id: str) -> None:
     """Forget what a client has failed, and end its suspension; locked secrets stay locked.
     Refuses `NOT_FOUND`."""
     await tx.tries.delete_limits(await _subject_of(tx, client_id))
+    await audit.record(tx, Event.CLIENT_LET_GO_ON, f"client:{client_id}")
 
 
 async def _subject_of(reading: Reading, client_id: str) -> bytes:

@@ -8,7 +8,7 @@ down_revision = "0012"
 
 APPEND_ONLY = {
     "audit_event": "id event subject caller facts created_at address request_id source_id",
-    "audit_seal": "number last_id events digest key_id created_at",
+    "audit_seal": "number last_id events epoch horizon movements journal digest key_id created_at",
 }
 
 
@@ -35,6 +35,10 @@ def upgrade() -> None:
         ),
         sa.Column("last_id", sa.BigInteger(), nullable=False),
         sa.Column("events", sa.Integer(), nullable=False),
+        sa.Column("epoch", sa.String(16), nullable=False),
+        sa.Column("horizon", sa.BigInteger(), nullable=False),
+        sa.Column("movements", sa.BigInteger(), nullable=False),
+        sa.Column("journal", sa.LargeBinary(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("key_id", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
