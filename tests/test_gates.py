@@ -6,9 +6,10 @@ from random import Random
 
 import pytest
 
+from giftgql import pins
 from giftgql.errors import RateLimited
 from giftgql.permissions import CallerKind
-from giftgql.tries.gates import AT_ONCE, Gate
+from giftgql.tries.gates import CHECKING_AT_ONCE, LOOKING_AT_ONCE, Gate
 from giftgql.tries.rates import DAY, HOUR, SOURCE, Rate, rates
 
 TODAY = datetime(2026, 11, 27, tzinfo=UTC)
@@ -67,7 +68,21 @@ async def test_as_many_are_under_way_as_may_still_fail_and_the_others_wait_in_or
     await asyncio.gather(*tasks, return_exceptions=True)
     assert entered == [0, 1, 2, 4, 5, 6, 7, 8]
     async with gate.looking, gate.checking:
-        assert gate_of(TODAY).at_once == AT_ONCE
+        assert gate_of(TODAY).at_once == LOOKING_AT_ONCE
+
+
+async def test_no_caller_takes_all_the_places_where_pins_are_checked() -> None:
+    gate, many = gate_of(TODAY), list[int]()
+
+    async def one() -> None:
+        async with gate.checking:
+            many.append(1)
+            await asyncio.sleep(0.01)
+            assert sum(many) <= CHECKING_AT_ONCE < pins.CHECKS_WAITING
+            many.remove(1)
+
+    await asyncio.gather(*(one() for _ in range(50)))
+    assert many == []
 
 
 async def test_who_may_fail_no_more_comes_one_by_one_and_is_refused() -> None:

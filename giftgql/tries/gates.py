@@ -20,8 +20,9 @@ from giftgql.tries.rates import SUSPENDED, Rate, rates
 KNOWN_SECONDS = 0.1
 """For so long a caller's limits are not read again: so late other processes hear of a failure."""
 
-AT_ONCE = 64
-"""So many things are under way at once of a caller who has not failed of late."""
+LOOKING_AT_ONCE, CHECKING_AT_ONCE = 64, 10
+"""So much is under way at once of a caller who has not failed of late. PINs are checked in few
+threads: what waits here for a place there is not refused for want of one."""
 
 Clock = Callable[[], datetime]
 
@@ -30,8 +31,9 @@ class Lane:
     """Things of one kind that a caller has under way at once; within `async with` one has a place.
     Who waits for one is served in order."""
 
-    def __init__(self, gate: "Gate") -> None:
+    def __init__(self, gate: "Gate", most: int) -> None:
         self._gate = gate
+        self._most = most
         self._under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -52,7 +54,7 @@ class Lane:
         self._leave()
 
     def _is_free(self) -> bool:
-        return self._under_way < self._gate.at_once
+        return self._under_way < min(self._gate.at_once, self._most)
 
     def _leave(self) -> None:
         self._under_way -= 1
@@ -67,7 +69,8 @@ class Gate:
     """One caller's. `found` counts look-ups that were right and are not in the database yet."""
 
     def __init__(self, of: Mapping[str, Rate], clock: Clock) -> None:
-        self.looking, self.checking = Lane(self), Lane(self)
+        self.looking = Lane(self, LOOKING_AT_ONCE)
+        self.checking = Lane(self, CHECKING_AT_ONCE)
         self.found = 0
         self.changes = 0
         self.rates = of
@@ -99,7 +102,7 @@ class Gate:
             (rate.left(self._free_at.get(scope), now), rate) for scope, rate in self.rates.items()
         ]
         if all(free == rate.burst for free, rate in left):
-            return AT_ONCE
+            return LOOKING_AT_ONCE
         return max(min(free for free, _ in left), 1)
 
     def require_free(self, source: str | None, at: datetime | None = None) -> None:
