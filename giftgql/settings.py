@@ -218,7 +218,9 @@ class Settings(BaseSettings):
     max_rows: int = Field(
         10_000, ge=1_000, description="Most rows in all lists of one request, by their `first`."
     )
-    max_code_lookups: int = Field(5, ge=1, description="Most look-ups by code in one document.")
+    max_code_lookups: int = Field(
+        5, ge=1, description="Most codes that one document names, variables too."
+    )
     max_failures: int = Field(
         200,
         ge=20,

@@ -181,7 +181,8 @@ class BasketInput:
         default=False, description="Whether prices have their taxes in them."
     )
     giftcards: list[OrderGiftcardPaymentInput] | None = optional(
-        "The gift cards that are to pay, in this order, up to 10."
+        "The gift cards that are to pay, in this order, up to 10. A document names codes only so "
+        "often as `GIFTGQL_MAX_CODE_LOOKUPS` says (5): others are named by their `giftcardId`."
     )
 
     def wanted_cards(self) -> list[WantedCard]:
