@@ -248,7 +248,7 @@ def test_the_limits_are_the_settings() -> None:
         f"document {default['max_tokens']:,} tokens, {default['max_depth']} levels, "
         f"{default['max_fields']} fields, {default['max_aliases']} aliases, "
         f"{default['max_root_fields']} root fields, "
-        f"{default['max_code_lookups']} look-ups by code, page {LARGEST_PAGE:,}, "
+        f"{default['max_code_lookups']} codes named in arguments, page {LARGEST_PAGE:,}, "
         f"{default['max_rows']:,} rows in all lists, "
         f"metadata {METADATA_BYTES // 1024} KiB, {server.MOST_CONNECTIONS} connections."
     )
