@@ -1,17 +1,20 @@
 """Members erased: no word of them is left in the database, and the books are as they were."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import inspect, text
 
 from giftgql import work
+from giftgql.audit import service as audit
 from giftgql.audit.models import Event
 from giftgql.permissions import Permission
 from giftgql.reports import service as reports
-from giftgql.store import Store
+from giftgql.store import Store, Transaction
 from tests import factories, ordering, stock
 from tests.client import Answer, Client, Server
 from tests.factories import done
@@ -188,3 +191,31 @@ async def test_only_who_manages_members_may_erase_one(
     await change(admin, "memberAdd", "member", "id", id="C1")
     nobody = await client_with(*(frozenset(Permission) - {Permission.MANAGE_MEMBERS}))
     assert (await erase(nobody)).code == "PERMISSION_DENIED"
+
+
+@pytest.mark.parametrize("first", [Event.CARD_ADDED, Event.MEMBER_ERASED])
+async def test_who_is_named_while_being_erased_is_erased_with_that_or_not_there(
+    store: Store, admin: Client, monkeypatch: pytest.MonkeyPatch, first: Event
+) -> None:
+    """Else a note would stay for ever: who is erased already is not erased again."""
+    record, halted, go_on = audit.record, asyncio.Event(), asyncio.Event()
+
+    async def halting(tx: Transaction, event: Event, subject: str, **facts: Any) -> None:
+        if event is first:
+            halted.set()
+            await go_on.wait()
+        await record(tx, event, subject, **facts)
+
+    monkeypatch.setattr(audit, "record", halting)
+    await change(admin, "memberAdd", "member", "id", id="C1")
+    ways = [factories.add(admin, physicalCode="P-1111", memberId="C1", note="hippo"), erase(admin)]
+    before, after = ways if first is Event.CARD_ADDED else reversed(ways)
+    tasks = [asyncio.create_task(before)]
+    await halted.wait()
+    tasks.append(asyncio.create_task(after))
+    await asyncio.sleep(0.2)
+    go_on.set()
+    await asyncio.gather(*tasks)
+    found = await admin.run('{ giftcard(memberId: "C1") { results { note } } }')
+    notes = [each["note"] for each in found["giftcard"]["results"]]
+    assert notes == ([None] if first is Event.CARD_ADDED else [])

@@ -14,7 +14,8 @@ async def erase(tx: Transaction, member_id: str) -> Member:
     Refuses `MEMBER_NOT_FOUND`, and `CONFLICT` where an order is pending, or a card that was bought
     is still to be sent to somebody else: that would never arrive.
     """
-    member = await members.held(tx, member_id)
+    await ledger.lock_all(tx, await owners.ids_of_member(tx, member_id))  # as all do, cards first
+    member = await members.held(tx, member_id, is_to_be_named=False)
     if member.erased_at is not None:
         return member
     card_ids = await owners.ids_of_member(tx, member_id)
