@@ -219,3 +219,20 @@ async def test_who_is_named_while_being_erased_is_erased_with_that_or_not_there(
     found = await admin.run('{ giftcard(memberId: "C1") { results { note } } }')
     notes = [each["note"] for each in found["giftcard"]["results"]]
     assert notes == ([None] if first is Event.CARD_ADDED else [])
+
+
+async def test_whom_somebody_else_bought_a_card_for_in_the_same_order_still_gets_mail(
+    store: Store, admin: Client
+) -> None:
+    await change(admin, "memberAdd", "member", "id", id="C1", email="me@canary.example")
+    product = await stock.product(admin)
+    lines = (
+        ordering.gift(product, memberId="C1"),
+        ordering.gift(product, recipient={"email": "bo@canary.example"}),
+    )
+    await ordering.placed(admin, *lines, payments=[ordering.cash("100.00")])
+    await work.do_all(store)
+    done(await erase(admin))
+    answer = await admin.run("{ outbox { results { address } } }")
+    found = {each["address"] for each in answer["outbox"]["results"]}
+    assert found == {None, "bo@canary.example"}
