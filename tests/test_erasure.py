@@ -236,3 +236,19 @@ async def test_whom_somebody_else_bought_a_card_for_in_the_same_order_still_gets
     answer = await admin.run("{ outbox { results { address } } }")
     found = {each["address"] for each in answer["outbox"]["results"]}
     assert found == {None, "bo@canary.example"}
+
+
+async def test_what_servers_of_the_version_before_answered_is_erased_as_well(
+    store: Store, admin: Client
+) -> None:
+    """They go on for a while over a database that was migrated, and name no card."""
+    if store.settings.sqlite_file is not None:
+        pytest.skip("SQLite has one server")
+    await live(admin, store)
+    async with store.write() as tx:
+        connection = await tx.session.connection()
+        await connection.execute(text("UPDATE request SET card_id = NULL"))
+        await connection.execute(text("UPDATE request SET outcome = outcome"))
+    done(await erase(admin))
+    left = await everything(store)
+    assert [word for word in WORDS if word in left] == []
