@@ -122,7 +122,7 @@ async def fail(
     store: Store, caller: Caller, code: CodeText, *, source: str | None, is_unknown: bool
 ) -> None:
     """Count a failure of a caller, on whatever code. Refuses `RATE_LIMITED`, counting nothing,
-    where none is free."""
+    where none is free. Where the database cannot be told it counts in this process."""
     if caller.kind is CallerKind.SERVER:
         return
     gate, scope = store.gates.of(caller), _source(store, source)
@@ -135,8 +135,10 @@ async def fail(
                 more["unknown"] = int(is_unknown and await _is_new(tx, code))
                 hour = await tx.tries.count(_subject(tx, caller), _hour(tx.now), more)
                 free_at |= await _suspend(tx, hour)
-    except BaseException:
+    except BaseException as error:
         gate.found += found
+        if isinstance(error, Unavailable):
+            gate.charge(scope)
         raise
     gate.count(free_at)
     if (until := free_at[SUSPENDED]) > tx.now:
