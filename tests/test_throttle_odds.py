@@ -1,5 +1,6 @@
 """Limits on failed look-ups hold whatever the database, the clock and other processes are at."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ from giftgql.codes import CodeText
 from giftgql.errors import RateLimited, Unavailable
 from giftgql.store import Store
 from giftgql.tries import failures
+from giftgql.tries.rates import HOUR
 from tests.conftest import SetClock
-from tests.test_throttle import SHOP, UNKNOWN
+from tests.test_throttle import CODE, SHOP, UNKNOWN
 
 
 async def test_to_keep_the_database_busy_is_no_way_to_guess_for_nothing(
@@ -33,3 +35,22 @@ async def test_to_keep_the_database_busy_is_no_way_to_guess_for_nothing(
     assert await guess(40, "a card") == "RATE_LIMITED"
     clock.forward(seconds=20)
     assert await guess(40, "a card") == "a card"
+
+
+async def test_a_limit_goes_by_the_clock_of_the_database_however_wrong_this_machine_s_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = store.database.clock
+
+    async def behind(session: Any) -> tuple[datetime, int]:
+        now, number = await clock(session)
+        return now - HOUR, number
+
+    async def right() -> str:
+        return "a card"
+
+    monkeypatch.setattr(store.database, "clock", behind)
+    for _ in range(20):
+        await failures.fail(store, SHOP, CodeText(CODE), source=None, is_unknown=False)
+    with pytest.raises(RateLimited):
+        await failures.look_up(store, SHOP, CodeText(CODE), right)

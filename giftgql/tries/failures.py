@@ -232,7 +232,8 @@ async def _suspend(tx: Transaction, hour: LookedUp) -> FreeAt:
 async def _limits(reading: Reading, callers: Sequence[Caller]) -> list[FreeAt]:
     """A batch for `Store.together`: until when callers may not fail, by scope."""
     subjects = [_subject(reading, caller) for caller in callers]
-    rows = await reading.tries.limits(set(subjects), RATES, now=reading.now)
+    now = reading.store.database_now
+    rows = await reading.tries.limits(set(subjects), RATES, now=now)
     found: dict[bytes, FreeAt] = {subject: {} for subject in subjects}
     for row in rows:
         found[row.subject][row.scope] = row.free_at
