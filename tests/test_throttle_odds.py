@@ -7,6 +7,7 @@ import pytest
 
 from giftgql.codes import CodeText
 from giftgql.errors import RateLimited, Unavailable
+from giftgql.startup import open_store
 from giftgql.store import Store
 from giftgql.tries import failures
 from giftgql.tries.rates import HOUR
@@ -54,3 +55,26 @@ async def test_a_limit_goes_by_the_clock_of_the_database_however_wrong_this_mach
         await failures.fail(store, SHOP, CodeText(CODE), source=None, is_unknown=False)
     with pytest.raises(RateLimited):
         await failures.look_up(store, SHOP, CodeText(CODE), right)
+
+
+async def test_what_other_processes_found_counts_for_the_share_that_fails(
+    store: Store, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process may have all the failures of a client, and few of the others' look-ups."""
+    monkeypatch.setattr(failures, "TELL_SECONDS", 0.0)
+    code, other = CodeText(CODE), await open_store(store.settings)
+    other.clock = clock
+
+    async def right() -> str:
+        return "a card"
+
+    try:
+        for process, times in ((other, 30), (store, 80)):
+            for _ in range(times):
+                assert await failures.look_up(process, SHOP, code, right)
+    finally:
+        await other.close()
+    for _ in range(21):
+        await failures.fail(store, SHOP, code, source=None, is_unknown=False)
+        clock.forward(seconds=20)
+    assert await failures.look_up(store, SHOP, code, right)

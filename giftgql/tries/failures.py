@@ -31,6 +31,10 @@ log = structlog.get_logger("giftgql.tries")
 SUSPENSION = timedelta(hours=24)
 """For so long a client is suspended, if staff do not lift it before."""
 
+TELL_SECONDS = 60.0
+"""How often a process writes down what a client has found by it: by what is written alone, one that
+fails here and there would seem to fail at all it asks for."""
+
 ENOUGH = 100
 """Of fewer look-ups in an hour the share that failed says nothing."""
 
@@ -84,6 +88,8 @@ async def look_up(
             found = await _beside(store, caller, gate, scope, read)
         if found:
             gate.found += 1
+            if gate.found_since(TELL_SECONDS):
+                await _tell_found(store, caller, gate)
         elif tells:
             await fail(store, caller, code, source=source, is_unknown=True)
         return found
@@ -145,6 +151,20 @@ async def fail(
         counts = {"looked_up": hour.found + hour.failed, "failed": hour.failed}
         counts["unknown"] = hour.unknown
         log.warning("client suspended", caller=caller.name, until=until.isoformat(), **counts)
+
+
+async def _tell_found(store: Store, caller: Caller, gate: Gate) -> None:
+    """Write down what a client found; later, where the database is busy."""
+    found, gate.found = gate.found, 0
+    try:
+        if caller.kind is CallerKind.CLIENT:
+            async with store.write(caller) as tx:
+                more = {"found": found, "failed": 0, "unknown": 0}
+                await tx.tries.count(_subject(tx, caller), _hour(tx.now), more)
+    except BaseException as error:
+        gate.found += found
+        if not isinstance(error, Unavailable):
+            raise
 
 
 async def standing(reading: Reading, client_id: str) -> Standing:

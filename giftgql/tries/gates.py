@@ -78,11 +78,19 @@ class Gate:
         self._free_at: Mapping[str, datetime] = {}
         self._untold: dict[str, datetime] = {}
         self._read_at = float("-inf")
+        self._told_at = monotonic()
 
     @property
     def is_known(self) -> bool:
         """Whether the caller's limits were read just now."""
         return monotonic() - self._read_at < KNOWN_SECONDS
+
+    def found_since(self, seconds: float) -> bool:
+        """Whether what was found is to be told: it was last so long ago, and is now."""
+        is_time = monotonic() - self._told_at >= seconds
+        if is_time:
+            self._told_at = monotonic()
+        return is_time
 
     def learn(self, free_at: Mapping[str, datetime], *, changes: int) -> None:
         """Take over what the database says. What was counted here since it was asked, when there
