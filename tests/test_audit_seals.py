@@ -332,3 +332,13 @@ def test_the_command_says_what_is_wrong_and_prints_the_last_seal(
     code, said = command("audit", "verify", "--anchor", "3:abc")
     assert code == 1
     assert "anchor is no seal such as" in said
+
+
+async def test_what_a_later_version_writes_is_sealed_by_servers_of_this_one(store: Store) -> None:
+    await happen(store)
+    async with store.write() as tx:
+        later = COPIED.format(id=2).replace("SELECT 2, event", "SELECT 2, 'CARD_PAINTED'")
+        await (await tx.session.connection()).execute(text(later))
+    await seal(store)
+    found = await verdict(store)
+    assert (found.events, found.unsealed, found.wrong) == (2, 0, [])
