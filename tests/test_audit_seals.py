@@ -199,6 +199,22 @@ async def test_movements_that_were_numbered_anew_are_sealed_anew(store: Store) -
     assert "of the movements" in (await verdict(store)).wrong[0]
 
 
+@pytest.mark.parametrize("is_sealed_anew", [False, True])
+async def test_movements_that_were_changed_in_a_backup_are_found_after_a_restore(
+    store: Store, is_sealed_anew: bool
+) -> None:
+    """Their numbers are what they were: also for whoever would make a restore of it."""
+    for _ in range(2):
+        await fill(store, 2, 2 * len(PATTERN))
+    await seal(store)
+    first = "UPDATE movement SET reason = 'none' WHERE id = (SELECT min(id) FROM movement)"
+    await damage(store, first, "UPDATE installation SET epoch = 'restored'")
+    if is_sealed_anew:
+        await seal(store)
+    [wrong] = (await verdict(store)).wrong
+    assert "of seal 1, or a posting, was changed" in wrong
+
+
 async def test_an_event_that_was_put_among_sealed_ones_is_found(store: Store) -> None:
     """An id in between is free where a transaction was rolled back."""
     await happen(store, 2)
