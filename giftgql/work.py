@@ -54,9 +54,13 @@ async def sweep(store: Store, lease: Lease | None = None) -> bool:
 
 
 async def seal(store: Store, lease: Lease) -> bool:
-    """Seal the next events and movements that are settled."""
+    """Seal the next events and movements that are settled. Raises NotDone where a transaction goes
+    on and on, whose events may still come before others: one that was forgotten is to be heard of.
+    """
     now = await seals.settled(store)
-    return now is not None and await _batch(store, lease, lambda tx: seals.seal_next(tx, now)) > 0
+    if now is None:
+        raise jobs.NotDone("a transaction of some time ago has not ended")
+    return await _batch(store, lease, lambda tx: seals.seal_next(tx, now)) > 0
 
 
 async def reseal(store: Store, lease: Lease) -> bool:

@@ -13,6 +13,7 @@ from giftgql import work
 from giftgql.audit import service as audit
 from giftgql.audit.models import Event
 from giftgql.jobs import service as jobs
+from giftgql.jobs.runner import Lane
 from giftgql.seals import service as seals
 from giftgql.seals.models import Seal
 from giftgql.seals.service import Verdict
@@ -308,6 +309,24 @@ async def test_the_worker_seals_what_has_happened_since(store: Store) -> None:
     await happen(store)
     await work.do_all(store)
     assert (await verdict(store)).unsealed == 1, "its time has not come"
+
+
+async def test_a_transaction_that_keeps_everything_from_being_sealed_is_told_of(
+    store: Store,
+) -> None:
+    if store.settings.sqlite_file is not None:
+        pytest.skip("SQLite has one writer, who is waited for")
+    async with store.write() as tx:
+        await jobs.add(tx, work.SEAL)
+    await happen(store)
+    async with store.write():
+        assert await Lane(store, work.WORKS, [work.SEAL]).do_next()
+    async with store.read() as reading:
+        job = await jobs.latest(reading, work.SEAL, 0)
+    assert job is not None
+    assert job.error == "a transaction of some time ago has not ended"
+    assert await Lane(store, work.WORKS, [work.SEAL]).do_of(work.SEAL, 0)
+    assert (await verdict(store)).unsealed == 0
 
 
 @pytest.mark.parametrize(
