@@ -11,6 +11,7 @@ from giftgql.startup import open_store
 from giftgql.store import Store
 from giftgql.tries import failures
 from giftgql.tries.rates import HOUR
+from giftgql.vault import KeyringError
 from tests.conftest import SetClock
 from tests.test_throttle import CODE, SHOP, UNKNOWN
 
@@ -78,3 +79,20 @@ async def test_what_other_processes_found_counts_for_the_share_that_fails(
         await failures.fail(store, SHOP, code, source=None, is_unknown=False)
         clock.forward(seconds=20)
     assert await failures.look_up(store, SHOP, code, right)
+
+
+async def test_a_secret_that_this_machine_cannot_look_at_is_not_locked_elsewhere(
+    store: Store, clock: SetClock
+) -> None:
+    """Its PIN was set with a key that was not brought here yet."""
+
+    async def has_no_key() -> bool:
+        raise KeyringError("Key 2 is not in the key file.")
+
+    async def right() -> bool:
+        return True
+
+    for _ in range(6):
+        with pytest.raises(KeyringError):
+            await failures.check(store, SHOP, CodeText(CODE), has_no_key)
+    assert await failures.check(store, SHOP, CodeText(CODE), right)

@@ -113,7 +113,7 @@ async def check(
             reserved = await service.reserve(tx, code.comparable.encode())
         try:
             was_right = await is_right()
-        except Unavailable:
+        except Exception:  # busy, or a key is missing here: nothing was found out
             with suppress(Unavailable):
                 async with store.write(caller) as tx:
                     await service.take_back(tx, reserved)
