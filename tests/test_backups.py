@@ -313,7 +313,7 @@ def test_the_commands_say_what_came_of_it(settings: Settings, tmp_path: Path, co
     assert "It does not hold the keys" in said
     assert command("backup", "copy") == (1, "copy is there already; it is left as it is.\n")
     code, said = command("restored")
-    assert (code, "begins a new epoch and 0 movements; the books are clean" in said) == (0, True)
+    assert (code, "begins a new epoch, with 0 movements; the books are clean" in said) == (0, True)
     code, said = command("restore", "copy")
     assert code == 1
     assert "There is a database" in said or "is not empty" in said
