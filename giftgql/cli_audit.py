@@ -50,8 +50,8 @@ def verify(
         )
         if found.unread:
             typer.echo(
-                f"{counted(found.unread, 'seal')} of before the database was restored elsewhere: of "
-                "movements of then nothing can be said."
+                f"{counted(found.unread, 'seal')} of before the database was restored elsewhere: "
+                "of movements of then nothing can be said."
             )
         if last is not None:
             typer.echo(f"The last seal, to be kept elsewhere: {last}")
