@@ -211,6 +211,7 @@ class Transaction(Reading):
     async def read_clock(self, just_read: Clock | None = None) -> None:
         """Take `now` anew, after waiting for a lock: what is decided under it happens now."""
         now, self.number = just_read or await self.store.database.clock(self.session)
+        self.store.ahead = now - datetime.now(UTC)
         self.now = self.store.clock() if self.store.clock else now
 
     async def cluster(self) -> str:
@@ -241,13 +242,19 @@ class Store:
         self.clock: Callable[[], datetime] | None = None
         self.poster: Poster | None = None
         self.turns = Turns()
-        self.gates = Gates(settings.max_failures, lambda: self.now)
+        self.ahead = timedelta()
+        self.gates = Gates(settings.max_failures, lambda: self.database_now)
         self._together: dict[Any, Together[Any, Any]] = {}
 
     @property
     def now(self) -> datetime:
         """This machine's clock, for what is only shown. What is decided goes by the database's."""
         return self.clock() if self.clock else datetime.now(UTC)
+
+    @property
+    def database_now(self) -> datetime:
+        """The database's clock, as far as its last answer tells."""
+        return self.clock() if self.clock else datetime.now(UTC) + self.ahead
 
     @asynccontextmanager
     async def read(self, caller: Caller = THE_SERVER) -> AsyncIterator[Reading]:

@@ -199,6 +199,22 @@ async def test_movements_that_were_numbered_anew_are_sealed_anew(store: Store) -
     assert "of the movements" in (await verdict(store)).wrong[0]
 
 
+@pytest.mark.parametrize("is_sealed_anew", [False, True])
+async def test_movements_that_were_changed_in_a_backup_are_found_after_a_restore(
+    store: Store, is_sealed_anew: bool
+) -> None:
+    """Their numbers are what they were: also for whoever would make a restore of it."""
+    for _ in range(2):
+        await fill(store, 2, 2 * len(PATTERN))
+    await seal(store)
+    first = "UPDATE movement SET reason = 'none' WHERE id = (SELECT min(id) FROM movement)"
+    await damage(store, first, "UPDATE installation SET epoch = 'restored'")
+    if is_sealed_anew:
+        await seal(store)
+    [wrong] = (await verdict(store)).wrong
+    assert "of seal 1, or a posting, was changed" in wrong
+
+
 async def test_an_event_that_was_put_among_sealed_ones_is_found(store: Store) -> None:
     """An id in between is free where a transaction was rolled back."""
     await happen(store, 2)
@@ -332,3 +348,13 @@ def test_the_command_says_what_is_wrong_and_prints_the_last_seal(
     code, said = command("audit", "verify", "--anchor", "3:abc")
     assert code == 1
     assert "anchor is no seal such as" in said
+
+
+async def test_what_a_later_version_writes_is_sealed_by_servers_of_this_one(store: Store) -> None:
+    await happen(store)
+    async with store.write() as tx:
+        later = COPIED.format(id=2).replace("SELECT 2, event", "SELECT 2, 'CARD_PAINTED'")
+        await (await tx.session.connection()).execute(text(later))
+    await seal(store)
+    found = await verdict(store)
+    assert (found.events, found.unsealed, found.wrong) == (2, 0, [])

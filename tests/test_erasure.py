@@ -1,17 +1,20 @@
 """Members erased: no word of them is left in the database, and the books are as they were."""
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import inspect, text
 
 from giftgql import work
+from giftgql.audit import service as audit
 from giftgql.audit.models import Event
 from giftgql.permissions import Permission
 from giftgql.reports import service as reports
-from giftgql.store import Store
+from giftgql.store import Store, Transaction
 from tests import factories, ordering, stock
 from tests.client import Answer, Client, Server
 from tests.factories import done
@@ -188,3 +191,64 @@ async def test_only_who_manages_members_may_erase_one(
     await change(admin, "memberAdd", "member", "id", id="C1")
     nobody = await client_with(*(frozenset(Permission) - {Permission.MANAGE_MEMBERS}))
     assert (await erase(nobody)).code == "PERMISSION_DENIED"
+
+
+@pytest.mark.parametrize("first", [Event.CARD_ADDED, Event.MEMBER_ERASED])
+async def test_who_is_named_while_being_erased_is_erased_with_that_or_not_there(
+    store: Store, admin: Client, monkeypatch: pytest.MonkeyPatch, first: Event
+) -> None:
+    """Else a note would stay for ever: who is erased already is not erased again."""
+    record, halted, go_on = audit.record, asyncio.Event(), asyncio.Event()
+
+    async def halting(tx: Transaction, event: Event, subject: str, **facts: Any) -> None:
+        if event is first:
+            halted.set()
+            await go_on.wait()
+        await record(tx, event, subject, **facts)
+
+    monkeypatch.setattr(audit, "record", halting)
+    await change(admin, "memberAdd", "member", "id", id="C1")
+    ways = [factories.add(admin, physicalCode="P-1111", memberId="C1", note="hippo"), erase(admin)]
+    before, after = ways if first is Event.CARD_ADDED else reversed(ways)
+    tasks = [asyncio.create_task(before)]
+    await halted.wait()
+    tasks.append(asyncio.create_task(after))
+    await asyncio.sleep(0.2)
+    go_on.set()
+    await asyncio.gather(*tasks)
+    found = await admin.run('{ giftcard(memberId: "C1") { results { note } } }')
+    notes = [each["note"] for each in found["giftcard"]["results"]]
+    assert notes == ([None] if first is Event.CARD_ADDED else [])
+
+
+async def test_whom_somebody_else_bought_a_card_for_in_the_same_order_still_gets_mail(
+    store: Store, admin: Client
+) -> None:
+    await change(admin, "memberAdd", "member", "id", id="C1", email="me@canary.example")
+    product = await stock.product(admin)
+    lines = (
+        ordering.gift(product, memberId="C1"),
+        ordering.gift(product, recipient={"email": "bo@canary.example"}),
+    )
+    await ordering.placed(admin, *lines, payments=[ordering.cash("100.00")])
+    await work.do_all(store)
+    done(await erase(admin))
+    answer = await admin.run("{ outbox { results { address } } }")
+    found = {each["address"] for each in answer["outbox"]["results"]}
+    assert found == {None, "bo@canary.example"}
+
+
+async def test_what_servers_of_the_version_before_answered_is_erased_as_well(
+    store: Store, admin: Client
+) -> None:
+    """They go on for a while over a database that was migrated, and name no card."""
+    if store.settings.sqlite_file is not None:
+        pytest.skip("SQLite has one server")
+    await live(admin, store)
+    async with store.write() as tx:
+        connection = await tx.session.connection()
+        await connection.execute(text("UPDATE request SET card_id = NULL"))
+        await connection.execute(text("UPDATE request SET outcome = outcome"))
+    done(await erase(admin))
+    left = await everything(store)
+    assert [word for word in WORDS if word in left] == []

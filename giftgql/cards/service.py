@@ -353,7 +353,7 @@ async def _settled_owner(tx: Transaction, card: GiftCard, member_id: str | None)
 
 
 async def _require_member(tx: Transaction, member_id: str) -> None:
-    if not await members.exists(tx, member_id):
+    if not await members.named(tx, [member_id]):
         raise MemberNotFound
 
 

@@ -221,7 +221,7 @@ async def _published(tx: Transaction, wanted: Publish) -> int:
 
 
 async def _require_member(tx: Transaction, member_id: str | None) -> None:
-    if member_id is not None and not await members.exists(tx, member_id):
+    if member_id is not None and not await members.named(tx, [member_id]):
         raise MemberNotFound
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,9 +27,19 @@ class MemberRepository:
     async def get(self, member_id: str) -> Member | None:
         return await self.session.get(Member, member_id)
 
-    async def lock(self, member_id: str) -> Member | None:
-        query = select(Member).where(Member.id == member_id).with_for_update(key_share=True)
-        return (await self.session.exec(query)).first()
+    async def lock(self, member_id: str, *, is_to_be_named: bool = True) -> Member | None:
+        """A member whom nobody changes; nor names meanwhile, unless it `is_to_be_named`."""
+        query = select(Member).where(Member.id == member_id)
+        query = query.with_for_update(key_share=is_to_be_named)
+        fresh = query.execution_options(populate_existing=True)
+        return (await self.session.exec(fresh)).first()
+
+    async def share(self, member_ids: Collection[str]) -> Sequence[Member]:
+        """Members who are not erased until the transaction ends."""
+        query = select(Member).where(col(Member.id).in_(member_ids)).order_by(col(Member.id))
+        query = query.with_for_update(read=True, key_share=True)
+        fresh = query.execution_options(populate_existing=True)
+        return (await self.session.exec(fresh)).all()
 
     async def update(self, member: Member, facts: Mapping[str, Any], *, at: datetime) -> None:
         """Write facts of a member, who has changed even if nothing is different."""

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,9 +42,10 @@ async def edit(tx: Transaction, facts: MemberFacts) -> Member:
     return member
 
 
-async def held(tx: Transaction, member_id: str) -> Member:
-    """A member as it stays until the transaction ends. Refuses `MEMBER_NOT_FOUND`."""
-    member = await tx.members.lock(member_id)
+async def held(tx: Transaction, member_id: str, *, is_to_be_named: bool = True) -> Member:
+    """A member as it stays until the transaction ends; who names it just now is waited for unless
+    it `is_to_be_named`. Refuses `MEMBER_NOT_FOUND`."""
+    member = await tx.members.lock(member_id, is_to_be_named=is_to_be_named)
     if member is None:
         raise MemberNotFound("id")
     return member
@@ -62,6 +63,13 @@ async def exists(reading: Reading, member_id: str) -> bool:
     """Whether there is such a member, who was not erased."""
     member = await reading.members.get(member_id)
     return member is not None and member.erased_at is None
+
+
+async def named(tx: Transaction, member_ids: Collection[str]) -> frozenset[str]:
+    """Those of the ids that members have who are not erased, nor will be before this transaction
+    ends: it may write down whatever is theirs."""
+    found = await tx.members.share(member_ids)
+    return frozenset(member.id for member in found if member.erased_at is None)
 
 
 async def email_of(reading: Reading, member_id: str | None) -> str | None:
@@ -98,7 +106,7 @@ async def mint_token(tx: Transaction, member_id: str) -> Token:
     client = await tx.clients.find_by_public_id(tx.caller.id)
     if client is None or client.id is None:
         raise PermissionDenied("a client's credential")
-    if not await exists(tx, member_id):
+    if not await named(tx, [member_id]):
         raise MemberNotFound("id")
     await tx.members.delete_tokens(member_id, expired_at=tx.now)
     expires_at = tx.now + timedelta(seconds=tx.settings.member_token_seconds)

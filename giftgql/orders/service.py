@@ -240,7 +240,7 @@ async def again(reading: Reading, done: Outcome) -> OrderView:
 async def _require_members(tx: Transaction, new: NewOrder) -> None:
     owners = [line.gift_cards.member_id for line in new.lines if line.gift_cards]
     wanted = {member_id for member_id in (new.member_id, *owners) if member_id is not None}
-    if wanted - await members.known(tx, sorted(wanted)):
+    if wanted and wanted - await members.named(tx, wanted):
         raise MemberNotFound
 
 

@@ -35,7 +35,8 @@ class Settled:
 class Verdict:
     """What a check has found: a sentence for each thing that is wrong. `unsealed` counts events and
     rows of the journal that came after the last seal; `unread` seals on movements that were
-    numbered anew since."""
+    numbered anew since. `past` has what is to be said of seals of each epoch before this one, by
+    how many movements they are on."""
 
     events: int = 0
     movements: int = 0
@@ -44,6 +45,7 @@ class Verdict:
     unread: int = 0
     last: Seal | None = None
     wrong: list[str] = field(default_factory=list)
+    past: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)
 
 
 def shown(seal: Seal) -> str:
@@ -116,6 +118,7 @@ async def verify(reading: Reading, kept: Mapping[int, str]) -> Verdict:
             if kept.get(seal.number, seal.digest.hex()) != seal.digest.hex():
                 verdict.wrong.append(f"Seal {seal.number} is not the one that was kept.")
             verdict.seals, verdict.last = verdict.seals + 1, seal
+    _look_back(verdict)
     after, begins = _ends(verdict.last, epoch)
     events = await reading.seals.count_events(after)
     movements = await reading.seals.count_movements(begins)
@@ -140,10 +143,22 @@ async def _look(reading: Reading, verdict: Verdict, seal: Seal, epoch: str) -> N
         verdict.events += await reading.seals.count_events(after, seal.last_id)
         return
     await _look_at_events(reading, verdict, seal)
+    many, wrong = await _look_at_movements(reading, verdict, seal)
     if seal.epoch == epoch:
-        await _look_at_movements(reading, verdict, seal)
+        verdict.movements += many
+        verdict.wrong += [wrong] if wrong else []
     else:
-        verdict.unread += 1
+        verdict.past.setdefault(seal.epoch, []).append((seal.movements, wrong))
+
+
+def _look_back(verdict: Verdict) -> None:
+    """Seals of before a restore still fit, unless it was into another cluster, where all movements
+    are numbered anew: where one of an epoch fits, all have to."""
+    for found in verdict.past.values():
+        if any(movements and wrong is None for movements, wrong in found):
+            verdict.wrong += [wrong for _, wrong in found if wrong]
+        else:
+            verdict.unread += len(found)
 
 
 async def _look_at_events(reading: Reading, verdict: Verdict, seal: Seal) -> None:
@@ -160,15 +175,17 @@ async def _look_at_events(reading: Reading, verdict: Verdict, seal: Seal) -> Non
     verdict.wrong += [wrong] if wrong else []
 
 
-async def _look_at_movements(reading: Reading, verdict: Verdict, seal: Seal) -> None:
+async def _look_at_movements(
+    reading: Reading, verdict: Verdict, seal: Seal
+) -> tuple[int, str | None]:
+    """How many rows of the journal there are where a seal has them, and what is wrong with them."""
     _, begins = _ends(verdict.last, seal.epoch)
     many, journal = await _journal(reading, begins, seal.horizon)
     where = f"movements and ends of holds of seal {seal.number}"
-    verdict.movements += many
     wrong = _miscounted(many, seal.movements, where)
     if wrong is None and journal != seal.journal:
         wrong = f"One of the {where}, or a posting, was changed or put elsewhere."
-    verdict.wrong += [wrong] if wrong else []
+    return many, wrong
 
 
 def _miscounted(found: int, sealed: int, where: str) -> str | None:

@@ -31,6 +31,10 @@ log = structlog.get_logger("giftgql.tries")
 SUSPENSION = timedelta(hours=24)
 """For so long a client is suspended, if staff do not lift it before."""
 
+TELL_SECONDS = 60.0
+"""How often a process writes down what a client has found by it: by what is written alone, one that
+fails here and there would seem to fail at all it asks for."""
+
 ENOUGH = 100
 """Of fewer look-ups in an hour the share that failed says nothing."""
 
@@ -84,6 +88,8 @@ async def look_up(
             found = await _beside(store, caller, gate, scope, read)
         if found:
             gate.found += 1
+            if gate.found_since(TELL_SECONDS):
+                await _tell_found(store, caller, gate)
         elif tells:
             await fail(store, caller, code, source=source, is_unknown=True)
         return found
@@ -122,7 +128,7 @@ async def fail(
     store: Store, caller: Caller, code: CodeText, *, source: str | None, is_unknown: bool
 ) -> None:
     """Count a failure of a caller, on whatever code. Refuses `RATE_LIMITED`, counting nothing,
-    where none is free."""
+    where none is free. Where the database cannot be told it counts in this process."""
     if caller.kind is CallerKind.SERVER:
         return
     gate, scope = store.gates.of(caller), _source(store, source)
@@ -135,14 +141,30 @@ async def fail(
                 more["unknown"] = int(is_unknown and await _is_new(tx, code))
                 hour = await tx.tries.count(_subject(tx, caller), _hour(tx.now), more)
                 free_at |= await _suspend(tx, hour)
-    except BaseException:
+    except BaseException as error:
         gate.found += found
+        if isinstance(error, Unavailable):
+            gate.charge(scope)
         raise
     gate.count(free_at)
     if (until := free_at[SUSPENDED]) > tx.now:
         counts = {"looked_up": hour.found + hour.failed, "failed": hour.failed}
         counts["unknown"] = hour.unknown
         log.warning("client suspended", caller=caller.name, until=until.isoformat(), **counts)
+
+
+async def _tell_found(store: Store, caller: Caller, gate: Gate) -> None:
+    """Write down what a client found; later, where the database is busy."""
+    found, gate.found = gate.found, 0
+    try:
+        if caller.kind is CallerKind.CLIENT:
+            async with store.write(caller) as tx:
+                more = {"found": found, "failed": 0, "unknown": 0}
+                await tx.tries.count(_subject(tx, caller), _hour(tx.now), more)
+    except BaseException as error:
+        gate.found += found
+        if not isinstance(error, Unavailable):
+            raise
 
 
 async def standing(reading: Reading, client_id: str) -> Standing:
@@ -230,7 +252,8 @@ async def _suspend(tx: Transaction, hour: LookedUp) -> FreeAt:
 async def _limits(reading: Reading, callers: Sequence[Caller]) -> list[FreeAt]:
     """A batch for `Store.together`: until when callers may not fail, by scope."""
     subjects = [_subject(reading, caller) for caller in callers]
-    rows = await reading.tries.limits(set(subjects), RATES, now=reading.now)
+    now = reading.store.database_now
+    rows = await reading.tries.limits(set(subjects), RATES, now=now)
     found: dict[bytes, FreeAt] = {subject: {} for subject in subjects}
     for row in rows:
         found[row.subject][row.scope] = row.free_at

@@ -15,7 +15,7 @@ from time import monotonic
 
 from giftgql.errors import RateLimited
 from giftgql.permissions import Caller
-from giftgql.tries.rates import SUSPENDED, Rate, rates
+from giftgql.tries.rates import DAY, SOURCE, SUSPENDED, Rate, rates
 
 KNOWN_SECONDS = 0.1
 """For so long a caller's limits are not read again: so late other processes hear of a failure."""
@@ -76,12 +76,21 @@ class Gate:
         self.rates = of
         self._clock = clock
         self._free_at: Mapping[str, datetime] = {}
+        self._untold: dict[str, datetime] = {}
         self._read_at = float("-inf")
+        self._told_at = monotonic()
 
     @property
     def is_known(self) -> bool:
         """Whether the caller's limits were read just now."""
         return monotonic() - self._read_at < KNOWN_SECONDS
+
+    def found_since(self, seconds: float) -> bool:
+        """Whether what was found is to be told: it was last so long ago, and is now."""
+        is_time = monotonic() - self._told_at >= seconds
+        if is_time:
+            self._told_at = monotonic()
+        return is_time
 
     def learn(self, free_at: Mapping[str, datetime], *, changes: int) -> None:
         """Take over what the database says. What was counted here since it was asked, when there
@@ -94,12 +103,26 @@ class Gate:
         self._free_at = {**self._free_at, **free_at}
         self.changes += 1
 
+    def charge(self, source: str | None) -> None:
+        """Count a failure that the database could not be told of: to keep it busy shall be no way
+        to guess for nothing."""
+        now, limits = self._clock(), dict(self.rates)
+        if source is not None:
+            limits[source] = SOURCE
+        untold = {scope: at for scope, at in self._untold.items() if now - at < DAY}
+        for scope, limit in limits.items():
+            free_at = untold.get(scope, now - DAY)
+            untold[scope] = free_at if free_at > now else limit.charged(free_at, now)
+        self._untold = untold
+
     @property
     def at_once(self) -> int:
         """How many things of one kind may be under way."""
         now = self._clock()
         left = [
-            (rate.left(self._free_at.get(scope), now), rate) for scope, rate in self.rates.items()
+            (rate.left(counted.get(scope), now), rate)
+            for scope, rate in self.rates.items()
+            for counted in (self._free_at, self._untold)
         ]
         if all(free == rate.burst for free, rate in left):
             return LOOKING_AT_ONCE
@@ -108,7 +131,8 @@ class Gate:
     def require_free(self, source: str | None, at: datetime | None = None) -> None:
         """Refuses `RATE_LIMITED` a caller who may fail no more now, or not at this source."""
         now, scopes = at or self._clock(), {*self.rates, SUSPENDED, source}
-        until = max((at for scope, at in self._free_at.items() if scope in scopes), default=now)
+        counted = (*self._free_at.items(), *self._untold.items())
+        until = max((at for scope, at in counted if scope in scopes), default=now)
         if until > now:
             raise RateLimited(ceil((until - now).total_seconds()))
 

@@ -12,6 +12,9 @@ APPEND_ONLY = {
 }
 
 
+OF_CARDS = "('giftcardAdd', 'giftcardEdit', 'giftcardIssue', 'giftcardPublish')"
+
+
 def upgrade() -> None:
     for name in ("address", "request_id", "source_id"):
         op.add_column("audit_event", sa.Column(name, sa.String(64)))
@@ -56,10 +59,9 @@ def _requests() -> None:
     op.add_column("request", sa.Column("card_id", sa.BigInteger()))
     is_postgresql = op.get_bind().dialect.name == "postgresql"
     card = "(outcome->>'card')::bigint" if is_postgresql else "json_extract(outcome, '$.card')"
-    op.execute(
-        f"UPDATE request SET card_id = {card} WHERE mutation IN "
-        "('giftcardAdd', 'giftcardEdit', 'giftcardIssue', 'giftcardPublish')"
-    )
+    op.execute(f"UPDATE request SET card_id = {card} WHERE mutation IN {OF_CARDS}")
+    if is_postgresql:
+        _told_by_servers_of_before()
     has_card = sa.text("card_id IS NOT NULL")
     op.create_index(
         "ix_request_card_id",
@@ -67,6 +69,19 @@ def _requests() -> None:
         ["card_id"],
         sqlite_where=has_card,
         postgresql_where=has_card,
+    )
+
+
+def _told_by_servers_of_before() -> None:
+    """They go on for a while, and know nothing of the column."""
+    op.execute(
+        "CREATE FUNCTION request_tell_card() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN NEW.card_id := (NEW.outcome->>'card')::bigint; RETURN NEW; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER request_card BEFORE UPDATE OF outcome ON request FOR EACH ROW "
+        f"WHEN (NEW.card_id IS NULL AND NEW.mutation IN {OF_CARDS}) "
+        "EXECUTE FUNCTION request_tell_card()"
     )
 
 
