@@ -24,12 +24,14 @@ from giftgql.installation import service as installation
 from giftgql.permissions import THE_OPERATOR
 from giftgql.reports import service as reports
 from giftgql.settings import Settings
-from giftgql.sqlite import FileLock
+from giftgql.sqlite import FileLock, is_open
 from giftgql.startup import Form, form_of, open_store, without_keys
 from giftgql.store import Store
 
 A_DAY = 86_400
 """Seconds that the check of a copy's books may take."""
+
+_IN_USE = "A server or a command uses {}. Stop it first."
 
 
 class BackupError(Exception):
@@ -78,6 +80,8 @@ async def restore(settings: Settings, source: Path, *, replacing: bool = False) 
                 f"There is a database at {file}. With --replace it is kept beside, under another "
                 "name."
             )
+        if file.exists() and is_open(file):
+            raise BackupError(_IN_USE.format(file))
         with _draft_of(file, may_be_there=True) as draft:
             _copy(source, draft)
             _look_through(draft)
@@ -178,7 +182,7 @@ def _stopped(file: Path) -> Iterator[None]:
     locks = [FileLock(_beside(file, end)) for end in (".server", ".write")]
     try:
         if not all(lock.try_acquire() for lock in locks):
-            raise BackupError(f"A server or a command uses {file}. Stop it first.")
+            raise BackupError(_IN_USE.format(file))
         yield
     finally:
         for lock in locks:
@@ -190,12 +194,12 @@ def _put_in_place(draft: Path, file: Path) -> None:
     if (log := _beside(draft, "-wal")).exists() and _size(log):
         raise BackupError(f"{log} was not written back. Try again.")
     _to_disk(draft)
+    kept = _beside(file, f".replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     if file.exists():
-        kept = _beside(file, f".replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
         os.link(file, kept)  # at no moment is there none, for which a start would make an empty one
-        if (log := _beside(file, "-wal")).exists():
-            log.rename(_beside(kept, "-wal"))
-        _beside(file, "-shm").unlink(missing_ok=True)
+    if (log := _beside(file, "-wal")).exists():  # SQLite would write it into the draft
+        log.rename(_beside(kept, "-wal"))
+    _beside(file, "-shm").unlink(missing_ok=True)
     draft.replace(file)
     _to_disk(file.parent)
 

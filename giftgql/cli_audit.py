@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from giftgql.terminal import with_store
+from giftgql.terminal import counted, with_store
 
 if TYPE_CHECKING:
     from giftgql.seals.service import Verdict
@@ -45,13 +45,13 @@ def verify(
         for sentence in found.wrong:
             typer.echo(sentence)
         typer.echo(
-            f"{found.events:,} events, {found.movements:,} movements and ends of holds, "
-            f"{found.seals:,} seals, {found.unsealed:,} rows not sealed yet."
+            f"{counted(found.events, 'event')}, {found.movements:,} movements and ends of holds, "
+            f"{counted(found.seals, 'seal')}, {counted(found.unsealed, 'row')} not sealed yet."
         )
         if found.unread:
             typer.echo(
-                f"{found.unread:,} seals are of before the database was restored elsewhere: of "
-                "their movements nothing can be said."
+                f"{counted(found.unread, 'seal')} of before the database was restored elsewhere: "
+                "of movements of then nothing can be said."
             )
         if last is not None:
             typer.echo(f"The last seal, to be kept elsewhere: {last}")

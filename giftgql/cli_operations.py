@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from giftgql.terminal import fail, run, settings_or_fail
+from giftgql.terminal import counted, fail, run, settings_or_fail
 
 if TYPE_CHECKING:
     from giftgql.backups import Copied
@@ -107,8 +107,8 @@ def _books(copied: "Copied") -> str:
     if copied.wrong is None:
         return "; its books are not checked: run 'giftgql verify' where it is restored."
     if copied.wrong:
-        return f"; {copied.wrong:,} rows of its books are wrong: run 'giftgql verify'."
-    return f" and {copied.movements:,} movements; the books are clean."
+        return f"; {counted(copied.wrong, 'row')} of its books are wrong: run 'giftgql verify'."
+    return f", with {counted(copied.movements or 0, 'movement')}; the books are clean."
 
 
 def _exit_for(copied: "Copied") -> None:

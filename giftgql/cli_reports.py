@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from giftgql.spreadsheets import safe, writer
-from giftgql.terminal import fail, with_store
+from giftgql.terminal import counted, fail, with_store
 
 if TYPE_CHECKING:
     from giftgql.reports.service import Finding
@@ -73,9 +73,9 @@ def verify(
     else:
         _print_findings(findings)
         total = len(findings) + unlisted
-        wrong = f"{total:,} row is wrong" if total == 1 else f"{total:,} rows are wrong"
+        wrong = f"{counted(total, 'row')} {'is' if total == 1 else 'are'} wrong"
         state = wrong if findings else "the books are clean"
-        typer.echo(f"{movements:,} movements checked: {state}.")
+        typer.echo(f"{counted(movements, 'movement')} checked: {state}.")
     if findings:
         raise typer.Exit(1)
 

@@ -52,6 +52,21 @@ class FileLock:
         os.close(self._file)
 
 
+def is_open(file: Path) -> bool:
+    """Whether another process has a database open: as long as it has, SQLite shares a lock on
+    these bytes, between transactions too. Not to be asked where this process has it open."""
+    with file.open("rb+") as opened:
+        try:
+            fcntl.lockf(opened, fcntl.LOCK_EX | fcntl.LOCK_NB, *_SHARED_BYTES)
+        except (BlockingIOError, PermissionError):  # either, as POSIX has it
+            return True
+    return False
+
+
+_SHARED_BYTES = (510, 0x4000_0002)
+"""How many, and where: the file format of SQLite says so."""
+
+
 def _open_sqlite(file: Path, pragmas: tuple[str, ...]) -> sqlite3.Connection:
     uri = f"file:{quote(str(file.absolute()))}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)

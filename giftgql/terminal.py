@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
+def counted(number: int, word: str) -> str:
+    """A number with its noun: `1 row`, `2,000 rows`."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
 def settings_or_fail() -> "Settings":
     from giftgql.settings import SettingsError, read_settings
 

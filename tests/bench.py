@@ -53,6 +53,7 @@ def measure(server: servers.Server, what: str, connections: int, seconds: float)
         order |= {"body": _with_code(LOOK_UP), "modulo": CARDS, "wanted": '"BENCH'}
     elif what == "pin":
         order |= {"body": _with_code(BALANCE, "PIN{n}"), "modulo": CARDS_WITH_PIN}
+        order["tolerated"] = "UNAVAILABLE"
     elif what == "add":
         order |= {"body": _with_code(ADD), "start": next(_starts), "wanted": '"BENCH'}
     done = subprocess.run(

@@ -69,10 +69,11 @@ def test_a_manager_finds_a_card_and_takes_an_amount_from_it(
 
 def test_pages_fit_a_phone(browser: Browser, server: servers.Server) -> None:
     with window(browser, server, PHONE) as clerk:
-        clerk.sign_in(staff_key(server, "Ben", "--role", "manager"), "/office/cards")
-        clerk.require_no_sideways_scrolling()
-        clerk.page.goto(f"{server.url}/office/cards/1")
-        clerk.require_no_sideways_scrolling()
+        rights = ("--role", "manager", "--permission", "ViewAudit")
+        clerk.sign_in(staff_key(server, "Ben", *rights), "/office/cards")
+        for page in ("cards", "cards/1", "audit"):
+            clerk.page.goto(f"{server.url}/office/{page}")
+            clerk.require_no_sideways_scrolling()
         assert clerk.faults() == []
 
 

@@ -331,7 +331,7 @@ def test_the_books_are_checked_and_reported_beside_a_running_server(running: Ser
     )
     for document in (made, paid):
         assert "errors" not in ask(running, running.development_key, document).json()
-    assert cli(running, "verify") == "1 movements checked: the books are clean.\n"
+    assert cli(running, "verify") == "1 movement checked: the books are clean.\n"
     assert '"EUR","CARDS","0.00","5.00","5.00"' in cli(running, "report", "trial-balance", "--csv")
 
 

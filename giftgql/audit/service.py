@@ -4,6 +4,7 @@ from typing import Any
 
 from giftgql.audit.criteria import Criteria
 from giftgql.audit.models import AuditEvent, Event
+from giftgql.money import Money
 from giftgql.paging import Page, cut
 from giftgql.store import Reading, Transaction
 
@@ -12,13 +13,17 @@ async def record(
     tx: Transaction, event: Event, subject: str, *, source_id: str | None = None, **facts: Any
 ) -> None:
     """Write down what this transaction does to a subject, e.g. `card:12`. Facts hold no secret,
-    and nothing of a person but ids."""
+    and nothing of a person but ids; amounts have their currency."""
+    said = {
+        name: f"{value} {value.currency}" if isinstance(value, Money) else value
+        for name, value in facts.items()
+    }
     await tx.audit.add(
         AuditEvent(
             event=event,
             subject=subject,
             caller=tx.caller.name,
-            facts=facts,
+            facts=said,
             created_at=tx.now,
             address=tx.caller.origin.address,
             request_id=tx.caller.origin.request_id,

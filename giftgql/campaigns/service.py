@@ -13,6 +13,7 @@ from giftgql.codes import CodeType
 from giftgql.errors import AboveCeiling, Conflict, InvalidInput, NotFound
 from giftgql.installation import service as installation
 from giftgql.jobs import service as jobs
+from giftgql.money import Money
 from giftgql.paging import Page, cut, page_of
 from giftgql.products.expiration import NEVER, Expiration
 from giftgql.store import Reading, Transaction
@@ -70,7 +71,8 @@ async def add(tx: Transaction, new: NewCampaign) -> Campaign:
         raise Conflict("name", "A campaign with this name is there already.")
     await jobs.add(tx, JOB, campaign_id)
     made = await _locked(tx, campaign_id)
-    await _record(tx, Event.CAMPAIGN_ADDED, made, count=new.count, value=new.value)
+    value = Money(made.value, made.currency)
+    await _record(tx, Event.CAMPAIGN_ADDED, made, count=new.count, value=value)
     return made
 
 

@@ -2,6 +2,7 @@
 cost while they are unspent, and the rest in the ways in which it was paid."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from giftgql.audit import service as audit
 from giftgql.audit.models import Event
@@ -49,8 +50,8 @@ async def refund(tx: Transaction, wanted: NewRefund) -> OrderView:
         raise movements.declined(given.error)
     facts = {"goods_refunded": order.goods_refunded + goods, "modified_at": tx.now}
     await tx.orders.update(order, {**facts, "refund_due": order.refund_due + given.by_shop})
-    subject, why = f"order:{order.id}", wanted.reason
-    await audit.record(tx, Event.ORDER_REFUNDED, subject, amount=amount, reason=why)
+    said: dict[str, Any] = {"amount": Money(amount, order.currency), "reason": wanted.reason}
+    await audit.record(tx, Event.ORDER_REFUNDED, f"order:{order.id}", **said)
     return await service.answered(tx, wanted.request, order)
 
 

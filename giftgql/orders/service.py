@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 from giftgql.audit import service as audit
 from giftgql.audit.models import Event
@@ -6,7 +7,7 @@ from giftgql.errors import InvalidAmount, MemberNotFound
 from giftgql.installation import service as installation
 from giftgql.ledger import service as ledger
 from giftgql.members import service as members
-from giftgql.money import positive_minor
+from giftgql.money import Money, positive_minor
 from giftgql.movements import service as movements
 from giftgql.orders import settling
 from giftgql.orders.asked import CardPayment, NewOrder, NewPayment
@@ -63,9 +64,8 @@ async def place(tx: Transaction, new: NewOrder, cards: Sequence[CardPayment]) ->
     for payment in (*held, *paid):
         payment.order_id = order_id
     await tx.orders.add_parts([*held, *paid])
-    await audit.record(
-        tx, Event.ORDER_ADDED, f"order:{order_id}", source_id=order.source_id, total=order.total
-    )
+    subject, total = f"order:{order_id}", Money(order.total, order.currency)
+    await audit.record(tx, Event.ORDER_ADDED, subject, source_id=order.source_id, total=total)
     return await _settled(tx, new.request, order)
 
 
@@ -89,8 +89,11 @@ async def pay(tx: Transaction, order_id: int, new: NewPayment, request: Once | N
         payment.refunded = amount
         await tx.orders.update(order, {"refund_due": order.refund_due + amount})
     await tx.orders.add_parts([payment])
-    subject, method = f"order:{order_id}", payment.method
-    await audit.record(tx, Event.ORDER_PAYMENT_ADDED, subject, method=method, amount=amount)
+    facts: dict[str, Any] = {
+        "method": payment.method,
+        "amount": Money(amount, order.currency),
+    }
+    await audit.record(tx, Event.ORDER_PAYMENT_ADDED, f"order:{order_id}", **facts)
     if order.status is OrderStatus.PENDING and (await fresh(tx, order)).due == 0:
         await settling.let_go(tx, await fresh(tx, order))
     return await _settled(tx, request, order)
