@@ -1,7 +1,7 @@
 """Types shared by all features, and the reading of input: once, at the edge, into what fits."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, NewType, TypeVar, dataclass_transform
 
 import orjson
@@ -149,7 +149,10 @@ def moment(value: datetime | None, field: str) -> datetime | None:
     """A moment that a list begins or ends at, with its time zone."""
     if value is not None and value.tzinfo is None:
         raise InvalidInput(field, "needs a time zone, such as Z")
-    return value
+    try:
+        return None if value is None else value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput(field, "is in no year from 1 to 9999") from None
 
 
 def metadata(value: JSONObject, field: str = "metadata") -> dict[str, Any]:

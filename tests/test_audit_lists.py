@@ -140,3 +140,24 @@ async def test_the_back_office_shows_who_did_what(
     assert (await auditor.open("/office/audit?event=NOTHING")).status == 422
     nobody = await visitor(server, store, Permission.VIEW_REPORTS)
     assert (await nobody.open("/office/audit")).status == 403
+
+
+@pytest.mark.parametrize("name", ["caller", "subject", "source"])
+async def test_what_nothing_can_be_named_is_refused_by_the_page(
+    server: Server, store: Store, name: str
+) -> None:
+    auditor = await visitor(server, store, Permission.VIEW_AUDIT)
+    assert (await auditor.open(f"/office/audit?{name}=%00")).status == 422
+
+
+async def test_days_and_moments_at_the_ends_of_the_calendar_are_no_fault(
+    server: Server, store: Store, admin: Client
+) -> None:
+    store.settings = store.settings.model_copy(update={"time_zone": "Asia/Tokyo"})
+    auditor = await visitor(server, store, Permission.VIEW_AUDIT)
+    for asked in ("from=0001-01-01", "to=9999-12-31"):
+        assert (await auditor.open(f"/office/audit?{asked}")).status == 200
+    for asked in ('begins: "0001-01-01T00:00:00+14:00"', 'ends: "9999-12-31T23:59:59-12:00"'):
+        for listed in ("auditEvent", "giftcardTrans"):
+            answer = await admin.run(f"{{ {listed}({asked}) {{ results {{ id }} }} }}")
+            assert answer.code == "INVALID_INPUT"

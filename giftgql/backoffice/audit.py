@@ -13,9 +13,10 @@ from giftgql.backoffice.forms import NOTHING, Form
 from giftgql.backoffice.listing import ROWS
 from giftgql.backoffice.pages import Problem, Visit, shows
 from giftgql.errors import InvalidInput, Refusal
+from giftgql.exports.service import FIRST_DAY
 from giftgql.permissions import Permission
 from giftgql.store import Reading
-from giftgql.values import ID, record_id
+from giftgql.values import ID, record_id, text
 
 _FILTERS = ("event", "subject", "caller", "source", "from", "to")
 _HAVE_PAGES = ("card", "order", "product", "pool", "campaign", "import", "webhook")
@@ -57,11 +58,15 @@ def _criteria(reading: Reading, asked: dict[str, str]) -> Criteria:
     if event and event not in Event.__members__:
         raise InvalidInput("event", "is nothing that is recorded")
     begins, last = days.day("from"), days.day("to")
+    named = {
+        name: text(asked[name], name, longest) if asked[name] else None
+        for name, longest in (("caller", 80), ("subject", 80), ("source", 64))
+    }
     return Criteria(
-        caller=asked["caller"] or None,
+        caller=named["caller"],
         event=Event[event] if event else None,
-        subject=asked["subject"] or None,
-        source_id=asked["source"] or None,
-        begins=None if begins is None else reading.start_of(begins),
+        subject=named["subject"],
+        source_id=named["source"],
+        begins=None if begins is None else reading.start_of(max(begins, FIRST_DAY)),
         ends=reading.end_of(last),
     )
