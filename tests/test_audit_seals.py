@@ -227,6 +227,15 @@ async def test_an_event_that_was_put_among_sealed_ones_is_found(store: Store) ->
     assert "are some that were not sealed" in wrong
 
 
+async def test_what_was_put_before_all_that_is_sealed_is_found(store: Store) -> None:
+    await fill(store, 2, 2 * len(PATTERN))
+    await happen(store)
+    await damage(store, COPIED.format(id=-7), "UPDATE hold_end SET changed_in = -1")
+    await seal(store)
+    [wrong] = (await verdict(store)).wrong
+    assert re.fullmatch(r"\d+ rows have numbers that are never given out: added\.", wrong)
+
+
 async def test_a_tail_that_was_cut_with_its_seals_is_found_by_a_seal_kept_elsewhere(
     store: Store,
 ) -> None:

@@ -102,6 +102,18 @@ class SealRepository:
         ]
         return sum(counts)
 
+    async def count_outside(self) -> int:
+        """Rows with numbers that are never given out, before those that the first seal is on."""
+        outside = (
+            col(AuditEvent.id) < 1,
+            col(Movement.changed_in) < 0,
+            col(HoldEnd.changed_in) < 0,
+        )
+        counts = [
+            (await self.session.exec(select(func.count()).where(each))).one() for each in outside
+        ]
+        return sum(counts)
+
     async def _written(
         self, model: type[SQLModel], key: str, begins: int, ends: int
     ) -> AsyncGenerator[Sequence[Any], None]:

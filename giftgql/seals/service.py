@@ -119,6 +119,8 @@ async def verify(reading: Reading, kept: Mapping[int, str]) -> Verdict:
                 verdict.wrong.append(f"Seal {seal.number} is not the one that was kept.")
             verdict.seals, verdict.last = verdict.seals + 1, seal
     _look_back(verdict)
+    if outside := await reading.seals.count_outside():
+        verdict.wrong.append(f"{outside} rows have numbers that are never given out: added.")
     after, begins = _ends(verdict.last, epoch)
     events = await reading.seals.count_events(after)
     movements = await reading.seals.count_movements(begins)
