@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from giftgql.audit import service as audit
 from giftgql.audit.models import Event
@@ -284,13 +284,10 @@ async def _run(program: str, settings: Settings | None, *arguments: str) -> None
         )
     environment, given = dict(os.environ), list(arguments)
     if settings is not None:
-        parts = urlsplit(settings.database_url)
-        if parts.password:
-            environment["PGPASSWORD"] = unquote(parts.password)
-            user, _, _ = parts.netloc.rpartition("@")[0].partition(":")
-            where = parts.netloc.rpartition("@")[2]
-            parts = parts._replace(netloc=f"{user}@{where}")
-        given = ["--no-password", f"--dbname={parts.geturl()}", *arguments]
+        address, password = _without_password(settings)
+        if password:
+            environment["PGPASSWORD"] = password
+        given = ["--no-password", f"--dbname={address}", *arguments]
     process = await asyncio.create_subprocess_exec(
         *(program, *given),
         env=environment,
@@ -302,3 +299,16 @@ async def _run(program: str, settings: Settings | None, *arguments: str) -> None
     if process.returncode:
         first = said.decode(errors="replace").strip().partition("\n")[0]
         raise BackupError(f"{program} failed: {first}")
+
+
+def _without_password(settings: Settings) -> tuple[str, str]:
+    """The address for libpq, which asks for the host that takes writes as we do; the password."""
+    parts = urlsplit(settings.database_url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    in_query = options.pop("password", "")
+    login, at, where = parts.netloc.rpartition("@")
+    netloc = f"{login.partition(':')[0]}{at}{where}"
+    if settings.postgres.is_to_be_writable:
+        options["target_session_attrs"] = "read-write"
+    address = parts._replace(netloc=netloc, query=urlencode(options, quote_via=quote))
+    return address.geturl(), unquote(parts.password or "") or in_query
