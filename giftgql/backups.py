@@ -27,6 +27,7 @@ from giftgql.settings import Settings
 from giftgql.sqlite import FileLock, is_open
 from giftgql.startup import Form, form_of, open_store, without_keys
 from giftgql.store import Store
+from giftgql.vault import KeyringError
 
 A_DAY = 86_400
 """Seconds that the check of a copy's books may take."""
@@ -223,7 +224,11 @@ def _name(draft: Path, target: Path) -> None:
     """Give a draft its name once all of it is on the disk; a file of that name stays."""
     _to_disk(draft)
     try:
-        os.link(draft, target)
+        try:
+            os.link(draft, target)
+        except PermissionError:  # a file system without links: of a memory stick, of a network
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            draft.replace(target)
     except FileExistsError:
         raise BackupError(f"{target} is there already; it is left as it is.") from None
     _to_disk(target.parent)
@@ -266,9 +271,13 @@ async def _restore_dump(settings: Settings, source: Path) -> Copied:
             )
     how = ("--single-transaction", "--exit-on-error", "--no-owner")
     await _run("pg_restore", settings, *how, f"{source}")
-    return await begin_anew(
-        Settings(**{**settings.model_dump(), "report_seconds": A_DAY}, _env_file=None)
-    )
+    patient = Settings(**{**settings.model_dump(), "report_seconds": A_DAY}, _env_file=None)
+    try:
+        return await begin_anew(patient)
+    except KeyringError as error:
+        raise BackupError(
+            f"{error} Its rows are restored: then run 'giftgql restored', before any server."
+        ) from error
 
 
 async def _run(program: str, settings: Settings | None, *arguments: str) -> None:

@@ -1,6 +1,7 @@
 """Restoring into a place of SQLite's that is not as empty, or not as quiet, as it looks."""
 
 import asyncio
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -67,3 +68,19 @@ async def test_nothing_is_restored_under_whoever_has_the_database_open(
         await backups.restore(settings, tmp_path / "backup", replacing=True)
     await command.communicate(b"\n")
     assert (await backups.restore(settings, tmp_path / "backup", replacing=True)).wrong == 0
+
+
+@on_sqlite
+async def test_a_backup_goes_to_a_file_system_without_links_and_replaces_nothing_there(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def has_none(*_: object) -> None:
+        raise PermissionError("Operation not permitted")
+
+    monkeypatch.setattr(os, "link", has_none)
+    with pytest.raises(BackupError, match="is there already"):
+        await backups.back_up(settings, settings.keyring_file)
+    assert (await backups.back_up(settings, tmp_path / "backup")).wrong == 0
+    with pytest.raises(BackupError, match="is there already"):
+        await backups.back_up(settings, tmp_path / "backup")
+    assert not [each for each in os.listdir(tmp_path) if "draft" in each]
