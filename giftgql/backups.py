@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from giftgql.audit import service as audit
 from giftgql.audit.models import Event
@@ -27,6 +27,7 @@ from giftgql.settings import Settings
 from giftgql.sqlite import FileLock, is_open
 from giftgql.startup import Form, form_of, open_store, without_keys
 from giftgql.store import Store
+from giftgql.vault import KeyringError
 
 A_DAY = 86_400
 """Seconds that the check of a copy's books may take."""
@@ -223,7 +224,11 @@ def _name(draft: Path, target: Path) -> None:
     """Give a draft its name once all of it is on the disk; a file of that name stays."""
     _to_disk(draft)
     try:
-        os.link(draft, target)
+        try:
+            os.link(draft, target)
+        except PermissionError:  # a file system without links: of a memory stick, of a network
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            draft.replace(target)
     except FileExistsError:
         raise BackupError(f"{target} is there already; it is left as it is.") from None
     _to_disk(target.parent)
@@ -266,9 +271,13 @@ async def _restore_dump(settings: Settings, source: Path) -> Copied:
             )
     how = ("--single-transaction", "--exit-on-error", "--no-owner")
     await _run("pg_restore", settings, *how, f"{source}")
-    return await begin_anew(
-        Settings(**{**settings.model_dump(), "report_seconds": A_DAY}, _env_file=None)
-    )
+    patient = Settings(**{**settings.model_dump(), "report_seconds": A_DAY}, _env_file=None)
+    try:
+        return await begin_anew(patient)
+    except KeyringError as error:
+        raise BackupError(
+            f"{error} Its rows are restored: then run 'giftgql restored', before any server."
+        ) from error
 
 
 async def _run(program: str, settings: Settings | None, *arguments: str) -> None:
@@ -284,13 +293,10 @@ async def _run(program: str, settings: Settings | None, *arguments: str) -> None
         )
     environment, given = dict(os.environ), list(arguments)
     if settings is not None:
-        parts = urlsplit(settings.database_url)
-        if parts.password:
-            environment["PGPASSWORD"] = unquote(parts.password)
-            user, _, _ = parts.netloc.rpartition("@")[0].partition(":")
-            where = parts.netloc.rpartition("@")[2]
-            parts = parts._replace(netloc=f"{user}@{where}")
-        given = ["--no-password", f"--dbname={parts.geturl()}", *arguments]
+        address, password = _without_password(settings)
+        if password:
+            environment["PGPASSWORD"] = password
+        given = ["--no-password", f"--dbname={address}", *arguments]
     process = await asyncio.create_subprocess_exec(
         *(program, *given),
         env=environment,
@@ -302,3 +308,16 @@ async def _run(program: str, settings: Settings | None, *arguments: str) -> None
     if process.returncode:
         first = said.decode(errors="replace").strip().partition("\n")[0]
         raise BackupError(f"{program} failed: {first}")
+
+
+def _without_password(settings: Settings) -> tuple[str, str]:
+    """The address for libpq, which asks for the host that takes writes as we do; the password."""
+    parts = urlsplit(settings.database_url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    in_query = options.pop("password", "")
+    login, at, where = parts.netloc.rpartition("@")
+    netloc = f"{login.partition(':')[0]}{at}{where}"
+    if settings.postgres.is_to_be_writable:
+        options["target_session_attrs"] = "read-write"
+    address = parts._replace(netloc=netloc, query=urlencode(options, quote_via=quote))
+    return address.geturl(), unquote(parts.password or "") or in_query

@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
+from itertools import product
 from wsgiref.simple_server import WSGIServer
 
 import structlog
@@ -17,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from giftgql import condition, metrics, migrations
 from giftgql.condition import Condition
+from giftgql.outbox.models import OutboxChannel, OutboxState
 from giftgql.settings import Settings
 from giftgql.store import Store
 
@@ -27,6 +29,10 @@ TICK = 0.5
 
 PORTS = 64
 """So many ports are tried, from the first on: processes of one machine take one each."""
+
+_OUTBOX: list[tuple[str, ...]] = list(
+    product(OutboxChannel, (OutboxState.WAITING, OutboxState.DEAD))
+)
 
 Sample = tuple[tuple[str, ...], float]
 Listening = tuple[WSGIServer, threading.Thread]
@@ -170,10 +176,12 @@ def _of_the_database(found: Condition) -> Iterator[Metric]:
         [((kind,), seconds) for kind, seconds in late.items()],
         "kind",
     )
+    messages = dict.fromkeys(_OUTBOX, 0)  # told as 0 as well: an alarm sees a number only grow
+    messages |= {(each.channel, each.state): each.messages for each in found.messages}
     yield _gauge(
         "outbox_messages",
         "Mails and webhook messages that wait or are dead, 10,000 of each at most.",
-        [((each.channel, each.state), each.messages) for each in found.messages],
+        messages.items(),
         *("channel", "state"),
     )
     yield _gauge(

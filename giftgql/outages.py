@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from giftgql import metrics
@@ -16,6 +16,9 @@ from giftgql.errors import Unavailable
 log = structlog.get_logger("giftgql.database")
 
 _TOLD_ITS_END: Any = asyncpg.InternalClientError  # of a connection that has not seen it yet
+_NEVER_SOUND = "This connection is closed"
+"""What SQLAlchemy says where each connection it has made was lost before it was used."""
+
 _PASSING_STATES = ("08", "25006", "40", "53", "55P03", "57")
 """PostgreSQL's: cut off; no longer the primary; run it again; no room; locked; stopped."""
 
@@ -41,6 +44,8 @@ def _why_unavailable(error: Exception) -> str | None:
         case PoolTimeoutError() | OSError() | asyncpg.InterfaceError() | _TOLD_ITS_END():
             return "The database cannot be reached."
         case asyncpg.PostgresConnectionError() | asyncpg.OperatorInterventionError():
+            return "The database cannot be reached."
+        case InvalidRequestError() if str(error) == _NEVER_SOUND:
             return "The database cannot be reached."
         case asyncpg.PostgresError() | sqlite3.Error() if _passes(error):
             return "The database is busy."

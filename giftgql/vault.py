@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -91,6 +92,8 @@ class Keyring:
             file.flush()
             os.fsync(file.fileno())
         if replacing:
+            with suppress(FileNotFoundError, PermissionError):  # as root: the server still reads it
+                os.chown(draft, path.stat().st_uid, path.stat().st_gid)
             draft.replace(path)
         else:
             try:

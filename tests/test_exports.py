@@ -335,3 +335,18 @@ async def test_the_commands_export_what_the_server_does(
     ):
         code, said = await asyncio.to_thread(command, "export", *refused)
         assert (code, why in said) == (1, True), said
+
+
+async def test_who_only_asks_for_the_head_of_a_file_takes_no_pins(
+    admin: Client, store: Store
+) -> None:
+    """Programs that fetch files ask so first; what has no body would have used the PINs up."""
+    made = await generated(store, admin, **PRINTED, count=2)
+    address = f"/exports/campaigns/{made['id']}.csv?pins=true"
+    headers = {"Authorization": f"Bearer {admin.token}"}
+    refused = await admin.http.head(address, headers=headers)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
+    assert (await many_pins(store))[0] == 2
+    assert await events(store) == []
+    found = rows(await get(admin, f"campaigns/{made['id']}.csv", pins="true"))
+    assert all(each["Pin"] for each in found)

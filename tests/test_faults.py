@@ -7,12 +7,14 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DisconnectionError
 from structlog.testing import capture_logs
 
 from giftgql.errors import Unavailable
 from giftgql.ledger import service as ledger
 from giftgql.ledger.books import Outcome
 from giftgql.ledger.service import Result
+from giftgql.postgres import Hosts
 from giftgql.settings import Settings
 from giftgql.startup import open_store
 from tests import fault_loop, servers
@@ -143,6 +145,28 @@ async def test_a_database_that_is_gone_is_unavailable_at_once_and_used_again_whe
         hop.reopen()
         assert await shop.uses(card, wanted) == {None: 20}
         assert await ready(shop) == 200
+
+
+@on_postgresql
+async def test_connections_that_are_lost_as_soon_as_they_are_made_are_no_fault(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while statements that had no answer end one after the other."""
+    is_lost = False
+
+    def refuse_lost(*_: Any) -> None:
+        if is_lost:
+            raise DisconnectionError
+
+    monkeypatch.setattr(Hosts, "_refuse_lost", refuse_lost)
+    async with shop_with(settings) as shop:
+        card = await funded(shop.till)
+        is_lost = True
+        assert (await shop.use(card, "key")).code == "UNAVAILABLE"
+        assert await ready(shop) == 503
+        is_lost = False
+        assert (await shop.use(card, "key")).code is None
+        assert await shop.made(["key"]) == once(["key"])
 
 
 async def test_who_finds_no_free_connection_is_refused_until_there_is_one(

@@ -17,8 +17,8 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from giftgql import condition, exposition, migrations
-from giftgql.app import create_app
+from giftgql import condition, exposition, migrations, work
+from giftgql.app import create_app, ended
 from giftgql.errors import ErrorCode
 from giftgql.jobs import service as jobs
 from giftgql.jobs.runner import Lane, Work
@@ -75,6 +75,22 @@ async def test_metrics_are_shown_to_who_has_the_token(store: Store) -> None:
     assert value(found, "requests_total", kind="metrics", outcome="4xx") >= 1
     form = migrations.newest()
     assert value(found, "migration", database=form, program=form) == 1
+
+
+async def test_what_an_alarm_waits_for_is_told_before_it_happens_first(store: Store) -> None:
+    """Prometheus sees no growth in a number that was not there before."""
+    for kinds in work.LANES:
+        Lane(store, work.WORKS, kinds)
+    found = {(name, *dict(labels).values()) for name, labels in await told(store)}
+    wanted: set[tuple[str, ...]]
+    wanted = {("giftgql_jobs_dead_total", kind) for kind in work.WORKS}
+    wanted |= {("giftgql_outbox_messages", channel, "DEAD") for channel in ("MAIL", "WEBHOOK")}
+    wanted |= {
+        ("giftgql_requests_total", kind, outcome)
+        for kind in {*ended._KINDS.values(), "query", "mutation", "other"}
+        for outcome in ("INTERNAL", "5xx")
+    }
+    assert wanted - found == set()
 
 
 async def test_requests_movements_and_pins_are_counted(store: Store, admin: Client) -> None:

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
+from giftgql.errors import Unavailable
 from giftgql.settings import Settings
 from tests import factories, servers
 from tests.client import Answer
@@ -302,6 +303,32 @@ async def test_what_cannot_be_found_out_is_unavailable_and_the_key_tells_it_late
         assert await shop.uses_at_last(card, wanted) == {None: 10}
         assert await shop.made(wanted) == once(wanted)
         assert (await shop.tables.account(card["id"])).posted == 900
+
+
+async def test_a_batch_whose_outcome_cannot_even_be_asked_for_is_not_done_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where whoever took over refuses the role until its rights are mended."""
+    database, commits = shop.store.database, 0
+    writing = database.writing
+
+    @asynccontextmanager
+    async def loses_the_second_answer() -> AsyncIterator[Any]:
+        nonlocal commits
+        async with writing() as session:
+            yield session
+        commits += 1
+        if commits == 2:
+            raise Unavailable
+
+    async def refuses(_: int) -> bool:
+        raise asyncpg.InvalidAuthorizationSpecificationError("no entry in pg_hba.conf")
+
+    card, wanted = await funded(shop.till), keys(10)
+    monkeypatch.setattr(database, "writing", loses_the_second_answer)
+    monkeypatch.setattr(database, "has_committed", refuses)
+    assert (await shop.uses_together(card, wanted, is_keyed=False))["UNAVAILABLE"] > 1
+    assert await shop.made(wanted) == once(wanted)
 
 
 @on_postgresql

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -200,3 +201,13 @@ def test_a_damaged_key_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
 def test_a_ring_of_keys_is_not_printed(vault: Vault) -> None:
     assert str(vault.ring.keys[1]) not in repr(vault.ring)
     assert str(vault.ring.keys[1]) not in repr(vault)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_keys_that_root_rotates_stay_the_server_s(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    Keyring.new().write(file)
+    os.chown(file, 12_345, 23_456)
+    Keyring.read(file).rotated().write(file, replacing=True)
+    found = file.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (12_345, 23_456, 0o600)

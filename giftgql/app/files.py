@@ -55,6 +55,10 @@ def for_callers(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     """A route for who has a credential; what it refuses gets the status that fits."""
 
     async def identified(request: Request) -> Response:
+        if request.method == "HEAD":  # nothing would come of it, but PINs are given out once
+            headers = {"Allow": "GET"}
+            sentence = "Files are answered over GET."
+            return failure(405, ErrorCode.BAD_REQUEST, sentence, headers=headers)
         try:
             caller = await request.app.state.callers.of(request)
             request.state.log["caller"] = caller.name

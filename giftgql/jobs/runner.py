@@ -63,6 +63,8 @@ class Lane:
         self._works = {kind: works[kind] for kind in kinds}
         self._lease = max(work.lease for work in self._works.values())
         self._worker = secrets.token_hex(8)
+        for kind in kinds:
+            metrics.JOBS_DEAD.labels(kind)  # told as 0: an alarm sees a counter only grow
 
     async def run(self) -> None:
         """Do what is due as it comes, until cancelled."""

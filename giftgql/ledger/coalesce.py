@@ -225,8 +225,14 @@ class Coalescer:
 
     async def _is_made(self, number: int, results: Sequence[Result | Refusal | None]) -> bool:
         """Whether the transaction was committed whose COMMIT had no answer. Its number alone does
-        not tell: after a crash, or on a replica that took over, another one may have it."""
-        if not await self._store.database.has_committed(number):
-            return False
-        async with self._store.read() as reading:
-            return await service.is_written(reading, results)
+        not tell: after a crash, or on a replica that took over, another one may have it. Refuses
+        `UNAVAILABLE` where that cannot be found out, whatever is in the way."""
+        try:
+            if not await self._store.database.has_committed(number):
+                return False
+            async with self._store.read() as reading:
+                return await service.is_written(reading, results)
+        except Exception as error:
+            if not isinstance(error, Unavailable):
+                log.error("outcome unknown", exc_info=error)
+            raise Unavailable("The database cannot be reached.") from error
