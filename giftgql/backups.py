@@ -8,6 +8,7 @@ keep a copy know more than the database, so that all of them begin anew.
 
 import asyncio
 import os
+import secrets
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
@@ -211,7 +212,7 @@ def _draft_of(target: Path, *, may_be_there: bool = False) -> Iterator[Path]:
     has put beside it."""
     if target.exists() and not may_be_there:
         raise BackupError(f"{target} is there already; it is left as it is.")
-    draft = _beside(target, f".draft-{os.getpid()}")
+    draft = _beside(target, f".draft-{secrets.token_hex(4)}")
     os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     try:
         yield draft
