@@ -137,8 +137,8 @@ async def fail(
         async with store.write(caller) as tx:
             free_at = await _charge(tx, gate, scope)
             if caller.kind is CallerKind.CLIENT:
-                more = {"found": found, "failed": 1}
-                more["unknown"] = int(is_unknown and await _is_new(tx, code))
+                is_new = await _is_new(tx, code)
+                more = {"found": found, "failed": 1, "unknown": int(is_unknown and is_new)}
                 hour = await tx.tries.count(_subject(tx, caller), _hour(tx.now), more)
                 free_at |= await _suspend(tx, hour)
     except BaseException as error:
@@ -226,9 +226,10 @@ async def _charge(tx: Transaction, gate: Gate, source: str | None) -> FreeAt:
 
 
 async def _is_new(tx: Transaction, code: CodeText) -> bool:
-    """Whether this caller has not named this unknown code in this hour before."""
+    """Whether this caller has not failed at this code in this hour before. What counts are unknown
+    codes; of others it is asked as well, so that both take the same time."""
     name = tx.caller.name.encode()
-    key = tx.vault.try_subject(b"unknown", name, code.comparable.encode()), ""
+    key = tx.vault.try_subject(b"failed", name, code.comparable.encode()), ""
     row = (await tx.tries.add_or_lock([key], at=tx.now, free_at=service.long_free(tx)))[key]
     is_new = row.failures == 0 or row.failed_at < _hour(tx.now)
     row.failures, row.failed_at = row.failures + 1, max(row.failed_at, tx.now)
