@@ -1,5 +1,6 @@
 """What an outage is: a database that is gone, cut off, busy or slow, told from a bug."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,13 +28,19 @@ _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqli
 
 @asynccontextmanager
 async def translated() -> AsyncIterator[None]:
-    """A database that is busy, gone or slow is a refusal, and logged; any other failure a bug."""
+    """A database that is busy, gone or slow is a refusal, and logged; any other failure a bug.
+
+    What fails because its task was cancelled, which cuts its connection off, stays cancelled:
+    whoever goes on after a refusal would never end."""
     try:
         yield
     except Exception as error:
         why = _why_unavailable(error)
         if why is None:
             raise
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from error
         metrics.DATABASE_UNAVAILABLE.inc()
         log.warning("database unavailable", exc_info=error)
         raise Unavailable(why) from error

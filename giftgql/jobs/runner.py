@@ -76,6 +76,8 @@ class Lane:
             except Exception as error:
                 log.error("jobs are not done", exc_info=error)
                 did_something = False
+            if _is_told_to_end():  # whatever a step has made of it
+                raise asyncio.CancelledError
             if not did_something:
                 await asyncio.sleep(POLL_SECONDS)
 
@@ -161,3 +163,8 @@ class Lane:
         except (LeaseLost, Unavailable):
             return  # the lease ends by itself
         (metrics.JOBS_DEAD if is_last else metrics.JOBS_FAILED).labels(lease.kind).inc()
+
+
+def _is_told_to_end() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
