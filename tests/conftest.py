@@ -129,6 +129,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("no_new_code")
 
 
+on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
+"""Tests of what one of the databases does by itself."""
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def settings(
     request: pytest.FixtureRequest, tmp_path: Path, templates: Templates

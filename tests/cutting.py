@@ -26,11 +26,12 @@ class Way:
         self.is_blocked = False
         self._behind = f"{parse_qs(parts.query)['host'][0]}/{_SOCKET}"
         self._cut: Cut | None = None
+        self._left = 0
         self._links = set[_Link]()
 
-    def cut(self, how: Cut) -> None:
-        """Cut the connection of the next COMMIT."""
-        self._cut = how
+    def cut(self, how: Cut, *, after: int = 0) -> None:
+        """Cut the connection of the next COMMIT, or of one that comes later."""
+        self._cut, self._left = how, after
 
     def block(self) -> None:
         """Let nobody through, and cut off who is."""
@@ -41,6 +42,9 @@ class Way:
     def taken_at(self, data: bytes) -> Cut | None:
         """How the connection that sends this is to be cut, once."""
         if self._cut is None or b"COMMIT" not in data:
+            return None
+        if self._left > 0:
+            self._left -= 1
             return None
         how, self._cut = self._cut, None
         self.cuts += 1

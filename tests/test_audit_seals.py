@@ -21,7 +21,7 @@ from giftgql.settings import Settings
 from giftgql.startup import open_store, rotate_keys
 from giftgql.store import Store
 from tests.bulk_books import PATTERN, fill
-from tests.conftest import RunCommand
+from tests.conftest import RunCommand, on_postgresql
 from tests.damages import damage, damaged, disarm
 
 EVENTS = 10
@@ -320,11 +320,10 @@ async def test_the_worker_seals_what_has_happened_since(store: Store) -> None:
     assert (await verdict(store)).unsealed == 1, "its time has not come"
 
 
+@on_postgresql
 async def test_a_transaction_that_keeps_everything_from_being_sealed_is_told_of(
     store: Store,
 ) -> None:
-    if store.settings.sqlite_file is not None:
-        pytest.skip("SQLite has one writer, who is waited for")
     async with store.write() as tx:
         await jobs.add(tx, work.SEAL)
     await happen(store)

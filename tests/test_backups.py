@@ -24,7 +24,7 @@ from giftgql.store import Store
 from giftgql.vault import Keyring, KeyringError
 from tests import factories, servers
 from tests.client import Client, Server
-from tests.conftest import Templates
+from tests.conftest import Templates, on_sqlite
 from tests.leaking import forms
 from tests.test_append_only import run
 from tests.test_audit_seals import seal, verdict
@@ -239,11 +239,10 @@ async def test_a_database_that_is_there_is_never_lost(
     await (await open_store(old)).close()
 
 
+@on_sqlite
 async def test_what_is_no_backup_is_refused_and_leaves_the_database_be(
     settings: Settings, tmp_path: Path
 ) -> None:
-    if settings.sqlite_file is None:
-        pytest.skip("pg_restore says so itself, in a transaction")
     await backups.back_up(settings, tmp_path / "backup")
     assert settings.sqlite_file is not None
     with pytest.raises(BackupError, match="is the database already"):
@@ -275,12 +274,11 @@ async def test_a_backup_before_an_upgrade_is_of_the_form_that_was_there(
     assert (await backups.restore(settings, tmp_path / "backup", replacing=True)).wrong == 0
 
 
+@on_sqlite
 async def test_what_a_copied_log_holds_is_restored_as_well(
     settings: Settings, store: Store, admin: Client, elsewhere: Settings, tmp_path: Path
 ) -> None:
     """A disk's snapshot has the file and its log: what was acknowledged last is in the log."""
-    if settings.sqlite_file is None:
-        pytest.skip("PostgreSQL sees to its own log")
     card = await factories.card(admin, physicalCode="IN-THE-LOG")
     await factories.top_up(admin, card, "7.00")
     for end in ("", "-wal"):
@@ -295,11 +293,10 @@ async def movements_in(settings: Settings, file: Path) -> int | None:
     return (await backups.restore(settings, file, replacing=True)).movements
 
 
+@on_sqlite
 async def test_nothing_is_restored_under_a_server_that_runs(
     settings: Settings, tmp_path: Path
 ) -> None:
-    if settings.sqlite_file is None:
-        pytest.skip("a database in which there is something is refused anyway")
     await backups.back_up(settings, tmp_path / "backup")
     running = await open_store(settings, serving=True)
     try:

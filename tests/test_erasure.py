@@ -17,6 +17,7 @@ from giftgql.reports import service as reports
 from giftgql.store import Store, Transaction
 from tests import factories, ordering, stock
 from tests.client import Answer, Client, Server
+from tests.conftest import on_postgresql
 from tests.factories import done
 from tests.stock import change
 
@@ -238,12 +239,11 @@ async def test_whom_somebody_else_bought_a_card_for_in_the_same_order_still_gets
     assert found == {None, "bo@canary.example"}
 
 
+@on_postgresql
 async def test_what_servers_of_the_version_before_answered_is_erased_as_well(
     store: Store, admin: Client
 ) -> None:
     """They go on for a while over a database that was migrated, and name no card."""
-    if store.settings.sqlite_file is not None:
-        pytest.skip("SQLite has one server")
     await live(admin, store)
     async with store.write() as tx:
         connection = await tx.session.connection()

@@ -18,11 +18,11 @@ from giftgql.postgres import Hosts
 from giftgql.settings import Settings
 from giftgql.startup import open_store
 from tests import fault_loop, servers
+from tests.conftest import on_postgresql
 from tests.factories import code_of, funded
 from tests.fault_shop import Shop, held_up, keys, once, shop_with
 from tests.hops import Fault, hop_to_database
 
-on_postgresql = pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
 QUICK: dict[str, Any] = fault_loop.QUICK
 
 

@@ -17,11 +17,10 @@ from giftgql.outbox.mails import CardReplaced, CardUsed, Content
 from giftgql.store import Store
 from tests import factories, mailing
 from tests.client import Client
-from tests.conftest import SetClock
+from tests.conftest import SetClock, on_sqlite
 from tests.leaking import leaks
 from tests.stock import issue, product, remove
 
-on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 """For what does not depend on the database."""
 
 DISGUISED = "=?utf-8?b?eA0KQmNjOiB5QGV2aWwuZXhhbXBsZQ==?= =?utf-8?q?x=0D=0ABcc:_y@x?="

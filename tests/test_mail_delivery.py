@@ -21,13 +21,12 @@ from giftgql.outbox.models import OutboxMessage, OutboxState
 from giftgql.settings import Settings
 from giftgql.store import Store, Transaction
 from tests import factories, mailing, servers
-from tests.conftest import SetClock
+from tests.conftest import SetClock, on_sqlite
 from tests.mailing import Postbox
 
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 
 
-on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 """For what does not depend on the database."""
 
 

@@ -15,8 +15,7 @@ from giftgql.startup import open_store
 from giftgql.store import Store
 from tests import factories
 from tests.client import Client
-
-on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+from tests.conftest import on_sqlite
 
 
 @on_sqlite

@@ -11,7 +11,7 @@ from giftgql.ledger.orders import By, Capture, Move
 from giftgql.ledger.service import Asked
 from giftgql.store import Store, Transaction
 from tests.client import Client
-from tests.conftest import SetClock
+from tests.conftest import SetClock, on_postgresql
 from tests.factories import (
     cancel,
     capture,
@@ -236,11 +236,10 @@ async def add(tx: Transaction, made: Card) -> str:
     return str(order.id)
 
 
+@on_postgresql
 async def test_two_transactions_that_commit_in_reverse_order_lose_no_row(
     store: Store, admin: Client, copy: Copy
 ) -> None:
-    if store.database.writer.dialect.name != "postgresql":
-        pytest.skip("SQLite has one writer")
     cards = [await funded(admin) for _ in range(3)]
     held = await hold(admin, cards[2], "-1.00")
     await copy.news()

@@ -17,7 +17,7 @@ from giftgql.webhooks import calls
 from giftgql.webhooks import service as webhooks
 from tests import servers, webhooking
 from tests.client import Client
-from tests.conftest import SetClock
+from tests.conftest import SetClock, on_sqlite
 from tests.factories import card, done
 from tests.mailing import certificate
 from tests.webhooking import Receiver, endpoint, receiver, redo, sent
@@ -25,7 +25,6 @@ from tests.webhooking import Receiver, endpoint, receiver, redo, sent
 DAY = 86_400
 
 
-on_sqlite = pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 """The network is the same whatever the database is."""
 
 

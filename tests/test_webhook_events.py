@@ -18,7 +18,7 @@ from giftgql.webhooks import following
 from giftgql.webhooks import service as webhooks
 from tests import factories, stock, webhooking
 from tests.client import Client
-from tests.conftest import SetClock
+from tests.conftest import SetClock, on_postgresql
 from tests.factories import capture, card, code_of, done, funded, hold, spend, stand, top_up, trans
 from tests.leaking import leaks
 from tests.webhooking import Call, endpoint, receiver, require_numbered, tell
@@ -277,11 +277,10 @@ async def add(tx: Transaction, card_id: str) -> str:
     return str(order.id)
 
 
+@on_postgresql
 async def test_transactions_that_commit_in_reverse_order_lose_no_event(
     admin: Client, store: Store
 ) -> None:
-    if store.database.writer.dialect.name != "postgresql":
-        pytest.skip("SQLite has one writer")
     first, second = await funded(admin), await funded(admin)
     async with receiver() as hooks, AsyncExitStack() as late:
         await endpoint(admin, hooks)

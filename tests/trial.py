@@ -7,6 +7,7 @@ acknowledged must be on the books once, none twice, and `giftgql verify` must fi
 import asyncio
 import signal
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,7 +60,7 @@ class Report:
         return "\n".join(lines)
 
 
-class Trial:
+class Trial(ABC):
     """A database, the tills that use it by way of servers, and what became of their wishes."""
 
     tills: Tills
@@ -87,9 +88,9 @@ class Trial:
         self.report.seconds = time.monotonic() - began
         return self.report
 
+    @abstractmethod
     async def break_things(self) -> None:
         """Let servers come and go, with all that is to happen meanwhile."""
-        raise NotImplementedError
 
     async def open(self) -> None:
         """Make the cards, and the tills that have them."""
