@@ -99,6 +99,21 @@ async def test_all_lines_of_a_request_have_its_id(
         assert events == ["not ready", "request"]
 
 
+def test_a_full_file_makes_room_for_a_new_one(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, as_before: None
+) -> None:
+    monkeypatch.setattr(log, "FILE_BYTES", 1_000)
+    log.configure(settings, file_name="test.log")
+    for number in range(60):
+        structlog.get_logger("giftgql.test").info("said", number=number)
+    folder = log.log_folder(settings)
+    files = [folder / "test.log", *(folder / f"test.log.{n}" for n in (1, 2, 3, 4, 5))]
+    assert set(folder.iterdir()) == set(files)
+    kept = [json.loads(line) for each in reversed(files) for line in each.read_text().splitlines()]
+    assert [each["number"] for each in kept] == list(range(60))[-len(kept) :]
+    assert all(1_000 <= each.stat().st_size < 1_200 for each in files[1:])
+
+
 def broken() -> Any:
     raise ZeroDivisionError
 

@@ -79,13 +79,13 @@ async def look_up(
     the caller is not told of it yet, since a secret comes with it. Refuses `RATE_LIMITED`."""
     if caller.kind is CallerKind.SERVER:
         return await read()
-    gate, scope = store.gates.of(caller), _source(store, source)
+    gate = store.gates.of(caller)
     async with gate.looking:
         if gate.is_known:
-            gate.require_free(scope)
+            _require_free(store, gate, source)
             found = await read()
         else:
-            found = await _beside(store, caller, gate, scope, read)
+            found = await _beside(store, caller, gate, source, read)
         if found:
             gate.found += 1
             if gate.found_since(TELL_SECONDS):
@@ -108,7 +108,7 @@ async def check(
     reserved then: give it back. Refuses `SECRET_INVALID`, `SECRET_LOCKED`, `RATE_LIMITED`."""
     gate = store.gates.of(caller)
     async with gate.checking:
-        gate.require_free(_source(store, source))
+        _require_free(store, gate, source)
         async with store.write(caller) as tx:
             reserved = await service.reserve(tx, code.comparable.encode())
         try:
@@ -192,17 +192,27 @@ async def _beside(
     store: Store,
     caller: Caller,
     gate: Gate,
-    scope: str | None,
+    source: str | None,
     read: Callable[[], Awaitable[Found]],
 ) -> Found:
-    """Read something and, at the same time, the caller's limits, which go before all else."""
-    changes = gate.changes
-    limits = asyncio.ensure_future(store.together(_limits, caller))
+    """Read something and, at the same time, the caller's limits, which go before all else. All that
+    begin meanwhile wait for the same limits: these would be known to them a moment later."""
+    if gate.learning is None:
+        gate.learning = asyncio.create_task(_learn(store, caller, gate))
+    learning = gate.learning
     try:
         return await read()
     finally:
-        gate.learn(await limits, changes=changes)
-        gate.require_free(scope)
+        await asyncio.shield(learning)
+        _require_free(store, gate, source)
+
+
+async def _learn(store: Store, caller: Caller, gate: Gate) -> None:
+    changes = gate.changes
+    try:
+        gate.learn(await store.together(_limits, caller), changes=changes)
+    finally:
+        gate.learning = None
 
 
 async def _charge(tx: Transaction, gate: Gate, source: str | None) -> FreeAt:
@@ -252,17 +262,23 @@ async def _suspend(tx: Transaction, hour: LookedUp) -> FreeAt:
 
 async def _limits(reading: Reading, callers: Sequence[Caller]) -> list[FreeAt]:
     """A batch for `Store.together`: until when callers may not fail, by scope."""
-    subjects = [_subject(reading, caller) for caller in callers]
+    subjects = {caller: _subject(reading, caller) for caller in set(callers)}
     now = reading.store.database_now
-    rows = await reading.tries.limits(set(subjects), RATES, now=now)
-    found: dict[bytes, FreeAt] = {subject: {} for subject in subjects}
+    rows = await reading.tries.limits(subjects.values(), RATES, now=now)
+    found: dict[bytes, FreeAt] = {subject: {} for subject in subjects.values()}
     for row in rows:
         found[row.subject][row.scope] = row.free_at
-    return [found[subject] for subject in subjects]
+    return [found[subjects[caller]] for caller in callers]
 
 
 def _subject(reading: Reading, caller: Caller) -> bytes:
     return reading.vault.try_subject(b"caller", caller.name.encode())
+
+
+def _require_free(store: Store, gate: Gate, source: str | None) -> None:
+    """As the gate does. The source's scope takes a digest, which who may go on need not pay."""
+    if not gate.is_free:
+        gate.require_free(_source(store, source))
 
 
 def _source(store: Store, source: str | None) -> str | None:

@@ -66,12 +66,14 @@ class Lane:
 
 
 class Gate:
-    """One caller's. `found` counts look-ups that were right and are not in the database yet."""
+    """One caller's. `found` counts look-ups that were right and are not in the database yet;
+    `learning` is the reading of its limits, while that is under way."""
 
     def __init__(self, of: Mapping[str, Rate], clock: Clock) -> None:
         self.looking = Lane(self, LOOKING_AT_ONCE)
         self.checking = Lane(self, CHECKING_AT_ONCE)
         self.found = 0
+        self.learning: asyncio.Task[None] | None = None
         self.changes = 0
         self.rates = of
         self._clock = clock
@@ -127,6 +129,12 @@ class Gate:
         if all(free == rate.burst for free, rate in left):
             return LOOKING_AT_ONCE
         return max(min(free for free, _ in left), 1)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing that was counted refuses anything now."""
+        now = self._clock()
+        return all(at <= now for at in (*self._free_at.values(), *self._untold.values()))
 
     def require_free(self, source: str | None, at: datetime | None = None) -> None:
         """Refuses `RATE_LIMITED` a caller who may fail no more now, or not at this source."""
