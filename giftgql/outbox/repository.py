@@ -97,9 +97,10 @@ class OutboxRepository:
         if made_until is not None:
             ids = ids.where(col(OutboxMessage.created_at) <= made_until)
         ids = ids.order_by(col(OutboxMessage.id)).limit(at_most).with_for_update(skip_locked=True)
+        chosen = ids.cte("chosen")  # once: a plan may run a subquery again, which locks others
         facts = {"state": state, "ended_at": at, **({} if why is None else {"error": why})}
-        change = update(OutboxMessage).where(col(OutboxMessage.id).in_(ids)).values(**facts)
-        return (await self.session.exec(change)).rowcount
+        change = update(OutboxMessage).where(col(OutboxMessage.id).in_(chosen.select()))
+        return (await self.session.exec(change.values(**facts))).rowcount
 
     async def delete_ended(self, endpoint_id: int, *, made_until: datetime, at_most: int) -> int:
         """Remove what an endpoint was once told, of its oldest messages; returns how many."""

@@ -88,13 +88,17 @@ class TriesRepository:
         await self.session.flush()
 
     async def delete_older(self, than: datetime, *, at_most: int) -> int:
-        """Remove rows whose last failure is older; returns how many. Rows in use stay."""
+        """Remove rows whose last failure is older; returns how many. Rows in use stay.
+
+        They are chosen in a CTE, once: a plan may run a subquery again and again, and one that
+        locks has other rows each time."""
         key = (col(Tries.subject), col(Tries.scope))
         old = (
             select(*key)
             .where(col(Tries.failed_at) < than)
             .limit(at_most)
             .with_for_update(skip_locked=True)
+            .cte("old")
         )
-        remove = delete(Tries).where(tuple_(*key).in_(old)).returning(*key)
+        remove = delete(Tries).where(tuple_(*key).in_(old.select())).returning(*key)
         return len((await self.session.exec(remove)).all())
