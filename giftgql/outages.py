@@ -23,6 +23,9 @@ _NEVER_SOUND = "This connection is closed"
 _PASSING_STATES = ("08", "25006", "40", "53", "55P03", "57")
 """PostgreSQL's: cut off; no longer the primary; run it again; no room; locked; stopped."""
 
+_NO_ROOM = "53100"
+"""PostgreSQL's: the disk is full."""
+
 _PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_LOCKED}
 
 
@@ -55,10 +58,17 @@ def _why_unavailable(error: Exception) -> str | None:
         case InvalidRequestError() if str(error) == _NEVER_SOUND:
             return "The database cannot be reached."
         case asyncpg.PostgresError() | sqlite3.Error() if _passes(error):
-            return "The database is busy."
+            return _busy(error)
         case DBAPIError() if error.connection_invalidated or _passes(error.orig):
-            return "The database is busy."
+            return _busy(error.orig)
     return None
+
+
+def _busy(cause: BaseException | None) -> str:
+    code = getattr(cause, "sqlite_errorcode", None) or getattr(cause, "sqlstate", None)
+    if code in (sqlite3.SQLITE_FULL, _NO_ROOM):
+        return "There is no room left on the disk."
+    return "The database is busy."
 
 
 def _passes(cause: BaseException | None) -> bool:

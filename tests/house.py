@@ -73,6 +73,7 @@ NOUNS = {
     ("cards", "mentions"): 12,
     ("cards", "presented"): 12,
     ("cards", "views"): 11,
+    ("cards", "answers"): 12,
     ("cards", "reveals"): 12,
     ("cards", "inputs"): LAYERS["inputs"],
     ("cards", "shown"): 35,

@@ -12,6 +12,8 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
+from giftgql.errors import Unavailable
+from giftgql.outages import translated
 from giftgql.settings import Settings
 from tests.client import Answer
 from tests.conftest import on_postgresql, on_sqlite
@@ -242,9 +244,24 @@ async def test_a_full_disk_is_unavailable_and_moves_nothing(shop: Shop) -> None:
         outcome += await shop.uses(card, wanted[at : at + 10])
     assert outcome.keys() == {None, "UNAVAILABLE"}
     assert (await shop.made(wanted)).total() == outcome[None]
+    [said] = (await shop.use(card, "one more")).errors
+    assert said["message"].startswith("There is no room left on the disk.")
     await limit_pages(shop, 1_000)
     assert await shop.uses(card, wanted) == {None: 300}
     assert await shop.made(wanted) == once(wanted)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (asyncpg.DiskFullError("no space"), "There is no room left on the disk."),
+        (asyncpg.TooManyConnectionsError("sorry"), "The database is busy."),
+    ],
+)
+async def test_what_is_full_is_told_from_what_is_busy(error: Exception, why: str) -> None:
+    with pytest.raises(Unavailable, match=why):
+        async with translated():
+            raise error
 
 
 # One order that nothing can be done about

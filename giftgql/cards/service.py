@@ -1,12 +1,13 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 from giftgql import codes
 from giftgql.audit import service as audit
 from giftgql.audit.models import Event
+from giftgql.cards import answers
 from giftgql.cards.criteria import Criteria
 from giftgql.cards.models import Code, CodeEnding, GiftCard
 from giftgql.cards.views import CardView, ids, unseal, views
@@ -104,24 +105,28 @@ class CardChange:
 async def add(tx: Transaction, new: NewCard) -> CardView:
     """Make a card with its codes: balance zero, not activated. With a key, once."""
     if (done := await requests.claim(tx, new.request)) is not None:
-        return await replayed(tx, done)
-    card_id = await make(tx, new)
-    kinds = sorted(code.kind.value for code in new.codes)
-    await audit.record(tx, Event.CARD_ADDED, f"card:{card_id}", codes=kinds, member=new.member_id)
-    return await answered(tx, new.request, card_id)
+        return await answers.replayed(tx, done)
+    card, account, codes = await _made(tx, new)
+    kinds, about = sorted(code.kind.value for code in codes), f"card:{account.id}"
+    await audit.record(tx, Event.CARD_ADDED, about, codes=kinds, member=new.member_id)
+    return await answers.answer(tx, new.request, card, account, live=codes, just_set=ids(codes))
 
 
 async def make(tx: Transaction, new: NewCard) -> int:
     """Make a card with its codes, as a part of what this transaction does; returns its id."""
+    _, account, _ = await _made(tx, new)
+    return account.id
+
+
+async def _made(tx: Transaction, new: NewCard) -> tuple[GiftCard, Account, list[Code]]:
     _refuse_past(tx, new.expires_on, "expiresOn")
     if new.member_id is not None:
         await _require_member(tx, new.member_id)
     card = GiftCard(currency=new.currency, member_id=new.member_id, created_at=tx.now, **new.facts)
-    card_id = await tx.cards.add(card)
     strategy = new.strategy or tx.settings.strategy
-    await ledger.open_account(
+    account = await ledger.open_account(
         tx,
-        card_id,
+        await tx.cards.add(card),
         new.currency,
         valid_until=new.valid_until or tx.end_of(new.expires_on),
         validity=new.validity,
@@ -129,22 +134,7 @@ async def make(tx: Transaction, new: NewCard) -> int:
         most_uses=new.most_uses,
         replaced_on_use=strategy is RedemptionStrategy.REPLACEMENT,
     )
-    await _add_codes(tx, _sealed(tx, card, new.codes))
-    return card_id
-
-
-async def answered(
-    tx: Transaction, request: Once | None, card_id: int, *, is_new: bool = True
-) -> CardView:
-    """A card that this transaction has made, with its codes just set, or given out; keeps it as
-    the answer to the request."""
-    card = await tx.cards.get(card_id)
-    account = (await ledger.accounts(tx, [card_id]))[card_id]
-    assert card is not None
-    live = await tx.cards.live_codes([card_id])
-    just_set = ids(live) if is_new else []
-    await requests.settle(tx, request, _outcome(card, account, live, just_set))
-    return (await views(tx, [(card, account)], live=live, just_set=just_set))[0]
+    return card, account, await _add_codes(tx, _sealed(tx, card, new.codes))
 
 
 async def edit(tx: Transaction, change: CardChange, *, with_history: bool = False) -> CardView:
@@ -152,7 +142,7 @@ async def edit(tx: Transaction, change: CardChange, *, with_history: bool = Fals
     account is locked, so that no money moves through them from now on."""
     funds = await ledger.lock(tx, change.card_id)
     if (done := await requests.claim(tx, change.request)) is not None:
-        return await replayed(tx, done, with_history=with_history)
+        return await answers.replayed(tx, done, with_history=with_history)
     card = await tx.cards.get(change.card_id)
     if funds is None or card is None or card.removed_at is not None:
         raise NotFound("id", "gift card")
@@ -169,11 +159,8 @@ async def edit(tx: Transaction, change: CardChange, *, with_history: bool = Fals
     await ledger.touch(tx, funds.id, is_reached_otherwise=is_reached_otherwise)
     await audit.record(tx, Event.CARD_EDITED, f"card:{funds.id}", **change.told)
     account = (await ledger.accounts(tx, [funds.id]))[funds.id]
-    live, just_set = [*kept, *added], ids(added)
-    await requests.settle(tx, change.request, _outcome(card, account, live, just_set))
-    return (
-        await views(tx, [(card, account)], live=live, just_set=just_set, with_history=with_history)
-    )[0]
+    how: Any = {"live": [*kept, *added], "just_set": ids(added), "with_history": with_history}
+    return await answers.answer(tx, change.request, card, account, **how)
 
 
 async def find(
@@ -360,39 +347,3 @@ async def _require_member(tx: Transaction, member_id: str) -> None:
 def _refuse_past(tx: Transaction, expires_on: date | None, name: str) -> None:
     if expires_on is not None and expires_on < tx.today:
         raise PastExpiration(name)
-
-
-async def replayed(
-    tx: Transaction, outcome: Mapping[str, Any], *, with_history: bool = False
-) -> CardView:
-    """The first answer again: card and codes as they were then, seen with today's rights."""
-    now = await tx.cards.get(outcome["card"])
-    assert now is not None
-    account = Account.model_validate(outcome["account"])
-    then = {
-        **now.model_dump(),
-        "member_id": outcome["member_id"],
-        "note": outcome["note"],
-        "details": outcome["details"],
-    }
-    live = await tx.cards.codes_by_ids(outcome["codes"])
-    pairs = [(GiftCard(**then), account)]
-    shown = await views(tx, pairs, live=live, just_set=outcome["set"], with_history=with_history)
-    answered_at = account.modified_at
-    ended = [code for code in shown[0].history if code.ended_at and code.ended_at <= answered_at]
-    return replace(shown[0], history=ended, is_replayed=True)
-
-
-def _outcome(
-    card: GiftCard, account: Account, live: Sequence[Code], just_set: Sequence[int]
-) -> dict[str, Any]:
-    """What a repeated request is answered from: no code, but which ones they were."""
-    return {
-        "card": card.id,
-        "account": account.model_dump(mode="json"),
-        "codes": ids(live),
-        "set": just_set,
-        "member_id": card.member_id,
-        "note": card.note,
-        "details": card.details,
-    }

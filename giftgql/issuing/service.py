@@ -7,8 +7,8 @@ from giftgql.audit import service as audit
 from giftgql.audit.models import Event
 from giftgql.campaigns import service as campaigns
 from giftgql.campaigns.models import CampaignStatus
+from giftgql.cards import answers, stock
 from giftgql.cards import service as cards
-from giftgql.cards import stock
 from giftgql.cards.service import NewCard, NewCode
 from giftgql.cards.views import CardView
 from giftgql.choices import RedemptionStrategy
@@ -86,7 +86,7 @@ async def issue(tx: Transaction, wanted: Issue) -> CardView:
     `POOL_EXHAUSTED`, and `INVALID_INPUT` where the product has no such variant.
     """
     if (done := await requests.claim(tx, wanted.request)) is not None:
-        return await cards.replayed(tx, done)
+        return await answers.replayed(tx, done)
     product = await products.sellable(tx, wanted.product_id)
     value, currency = wanted.value, product.product.currency
     chosen = None if value is None else positive_minor(value, currency, "value")
@@ -109,7 +109,7 @@ async def issue(tx: Transaction, wanted: Issue) -> CardView:
     await fund(tx, card_id, Preset(price, terms.value), by)
     given = {"product": wanted.product_id, "complimentary": wanted.is_complimentary}
     await _record(tx, Event.CARD_ISSUED, card_id, source_id=wanted.source_id, **given)
-    return await cards.answered(tx, wanted.request, card_id, is_new=pool is None)
+    return await answers.answered(tx, wanted.request, card_id, is_new=pool is None)
 
 
 async def publish(tx: Transaction, wanted: Publish) -> CardView:
@@ -120,7 +120,7 @@ async def publish(tx: Transaction, wanted: Publish) -> CardView:
     cancelled or the source id stands for another member.
     """
     if (done := await requests.claim(tx, wanted.request)) is not None:
-        return await cards.replayed(tx, done)
+        return await answers.replayed(tx, done)
     campaign = await campaigns.get(tx, wanted.campaign_id, "campaignId")
     await _require_member(tx, wanted.member_id)
     publication = Publication(
@@ -146,7 +146,7 @@ async def publish(tx: Transaction, wanted: Publish) -> CardView:
         await tx.publications.set_card(wanted.campaign_id, wanted.source_id, card_id)
         given = {"campaign": wanted.campaign_id, "member": wanted.member_id}
         await _record(tx, Event.CARD_PUBLISHED, card_id, source_id=wanted.source_id, **given)
-    return await cards.answered(tx, wanted.request, card_id, is_new=False)
+    return await answers.answered(tx, wanted.request, card_id, is_new=False)
 
 
 async def remove(tx: Transaction, card_id: int, reason: str) -> CardView:
