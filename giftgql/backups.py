@@ -12,7 +12,7 @@ import secrets
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,7 +137,7 @@ def _copy(source: Path, draft: Path) -> None:
 
 
 def _look_through(file: Path) -> None:
-    connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)
+    connection = _open(file)
     try:
         said = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
         strays = connection.execute("PRAGMA foreign_key_check").fetchone()
@@ -198,12 +198,24 @@ def _put_in_place(draft: Path, file: Path) -> None:
     _to_disk(draft)
     kept = _beside(file, f".replaced-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     if file.exists():
+        _write_log_back(file)
         os.link(file, kept)  # at no moment is there none, for which a start would make an empty one
     if (log := _beside(file, "-wal")).exists():  # SQLite would write it into the draft
         log.rename(_beside(kept, "-wal"))
     _beside(file, "-shm").unlink(missing_ok=True)
     draft.replace(file)
     _to_disk(file.parent)
+
+
+def _write_log_back(file: Path) -> None:
+    """Have SQLite write the log of a database into it, which then needs none under any name. One
+    that is damaged keeps its log beside it."""
+    with suppress(sqlite3.DatabaseError), closing(_open(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _open(file: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)
 
 
 @contextmanager

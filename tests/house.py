@@ -127,6 +127,7 @@ OF_EARLIER_FEATURES = {
     "presented": set(),
     "coalesce": {"service"},
     "views": {*TYPES, "service"},
+    "answers": {*TYPES, "service"},
     "shown": {*TYPES, "service", "api", "cards.shown"},
     "runner": {"service"},
     "reveals": {"models", "service"},
@@ -162,7 +163,7 @@ OF_EARLIER_FEATURES = {
     "service": {
         *TYPES,
         *("service", "campaigns.code_config", "cards.bulk", "cards.stock", "jobs.ahead"),
-        "cards.owners",
+        *("cards.owners", "cards.answers"),
     },
     "inputs": {*TYPES, "service", "api", "movements.inputs"},
     "admission": {*TYPES, "service", "cards.visibility", "tries.failures"},

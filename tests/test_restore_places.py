@@ -18,22 +18,26 @@ from tests.client import Client
 from tests.conftest import on_sqlite
 
 
+def another_place(settings: Settings, folder: Path) -> Settings:
+    """With the same keys, and no database yet."""
+    folder.mkdir()
+    shutil.copy(settings.keyring_file, folder / "keys.json")
+    return Settings(data_dir=folder, database_url="", _env_file=None)
+
+
 @on_sqlite
 async def test_a_log_that_was_left_behind_is_no_part_of_what_is_restored(
     settings: Settings, store: Store, admin: Client, tmp_path: Path
 ) -> None:
     """As where a database was moved away after a crash, and its log was not: SQLite would write
     that into whatever has the name next."""
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    shutil.copy(settings.keyring_file, folder / "keys.json")
-    elsewhere = Settings(data_dir=folder, database_url="", _env_file=None)
+    elsewhere = another_place(settings, tmp_path / "elsewhere")
     await backups.back_up(settings, tmp_path / "backup")
     card = await factories.card(admin)
     await factories.top_up(admin, card, "7.00")
     for end in ("-wal", "-shm"):
         shutil.copy(f"{settings.sqlite_file}{end}", f"{elsewhere.sqlite_file}{end}")
-    left = [each.read_bytes() for each in folder.glob("*-wal")]
+    left = [each.read_bytes() for each in elsewhere.data_dir.glob("*-wal")]
     assert (await backups.restore(elsewhere, tmp_path / "backup")).movements == 0
     again = await open_store(elsewhere)
     try:
@@ -41,8 +45,38 @@ async def test_a_log_that_was_left_behind_is_no_part_of_what_is_restored(
             assert await reading.reports.count_movements() == 0
     finally:
         await again.close()
-    kept = [each for each in folder.iterdir() if ".replaced-" in each.name]
+    kept = [each for each in elsewhere.data_dir.iterdir() if ".replaced-" in each.name]
     assert [each.read_bytes() for each in kept] == left
+
+
+@on_sqlite
+async def test_a_power_cut_leaves_the_database_that_was_there_whole(
+    settings: Settings,
+    store: Store,
+    admin: Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was acknowledged last is in its log, where a server was killed."""
+    await backups.back_up(settings, tmp_path / "backup")
+    await factories.top_up(admin, await factories.card(admin), "7.00")
+    elsewhere = another_place(settings, tmp_path / "elsewhere")
+    for end in ("", "-wal"):
+        shutil.copy(f"{settings.sqlite_file}{end}", f"{elsewhere.sqlite_file}{end}")
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", cut)
+    with pytest.raises(KeyboardInterrupt):
+        await backups.restore(elsewhere, tmp_path / "backup", replacing=True)
+    monkeypatch.undo()
+    again = await open_store(elsewhere)
+    try:
+        async with again.snapshot() as reading:
+            assert await reading.reports.count_movements() == 1
+    finally:
+        await again.close()
 
 
 @on_sqlite
