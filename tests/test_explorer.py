@@ -131,6 +131,7 @@ def test_who_was_signed_out_signs_in_beside_and_goes_on_also_in_the_dark(
         manager.sign_in(key, "/graphql")
         page = manager.page
         run(page, LIST)
+        shown(manager, "results")  # what is pressed while it runs is not heard
         page.context.clear_cookies()
         page.emulate_media(color_scheme="dark")
         expect(page.locator("body")).to_have_class(re.compile("graphiql-dark"))
