@@ -208,8 +208,8 @@ def _put_in_place(draft: Path, file: Path) -> None:
 
 
 def _write_log_back(file: Path) -> None:
-    """Have SQLite write the log of a database into it, which then needs none under any name. One
-    that is damaged keeps its log beside it."""
+    """Have SQLite write the log of a database into it, which then needs none under any name. Where
+    that fails, as it does with one that is damaged, the log stays beside it."""
     with suppress(sqlite3.DatabaseError), closing(_open(file)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -13,7 +13,7 @@ from giftgql.requests.service import Once
 from giftgql.store import Transaction
 
 
-async def answer(
+async def of_rows(
     tx: Transaction,
     request: Once | None,
     card: GiftCard,
@@ -31,7 +31,7 @@ async def answer(
     return shown
 
 
-async def answered(
+async def of_card(
     tx: Transaction, request: Once | None, card_id: int, *, is_new: bool = True
 ) -> CardView:
     """A card that this transaction has made, with its codes just set, or given out; keeps it as
@@ -41,7 +41,7 @@ async def answered(
     assert card is not None
     live = await tx.cards.live_codes([card_id])
     just_set = ids(live) if is_new else []
-    return await answer(tx, request, card, account, live=live, just_set=just_set)
+    return await of_rows(tx, request, card, account, live=live, just_set=just_set)
 
 
 async def replayed(

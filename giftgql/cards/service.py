@@ -106,10 +106,10 @@ async def add(tx: Transaction, new: NewCard) -> CardView:
     """Make a card with its codes: balance zero, not activated. With a key, once."""
     if (done := await requests.claim(tx, new.request)) is not None:
         return await answers.replayed(tx, done)
-    card, account, codes = await _made(tx, new)
-    kinds, about = sorted(code.kind.value for code in codes), f"card:{account.id}"
-    await audit.record(tx, Event.CARD_ADDED, about, codes=kinds, member=new.member_id)
-    return await answers.answer(tx, new.request, card, account, live=codes, just_set=ids(codes))
+    card, account, live = await _made(tx, new)
+    kinds = sorted(code.kind.value for code in live)
+    await audit.record(tx, Event.CARD_ADDED, f"card:{card.id}", codes=kinds, member=new.member_id)
+    return await answers.of_rows(tx, new.request, card, account, live=live, just_set=ids(live))
 
 
 async def make(tx: Transaction, new: NewCard) -> int:
@@ -159,8 +159,15 @@ async def edit(tx: Transaction, change: CardChange, *, with_history: bool = Fals
     await ledger.touch(tx, funds.id, is_reached_otherwise=is_reached_otherwise)
     await audit.record(tx, Event.CARD_EDITED, f"card:{funds.id}", **change.told)
     account = (await ledger.accounts(tx, [funds.id]))[funds.id]
-    how: Any = {"live": [*kept, *added], "just_set": ids(added), "with_history": with_history}
-    return await answers.answer(tx, change.request, card, account, **how)
+    return await answers.of_rows(
+        tx,
+        change.request,
+        card,
+        account,
+        live=[*kept, *added],
+        just_set=ids(added),
+        with_history=with_history,
+    )
 
 
 async def find(

@@ -109,7 +109,7 @@ async def issue(tx: Transaction, wanted: Issue) -> CardView:
     await fund(tx, card_id, Preset(price, terms.value), by)
     given = {"product": wanted.product_id, "complimentary": wanted.is_complimentary}
     await _record(tx, Event.CARD_ISSUED, card_id, source_id=wanted.source_id, **given)
-    return await answers.answered(tx, wanted.request, card_id, is_new=pool is None)
+    return await answers.of_card(tx, wanted.request, card_id, is_new=pool is None)
 
 
 async def publish(tx: Transaction, wanted: Publish) -> CardView:
@@ -146,7 +146,7 @@ async def publish(tx: Transaction, wanted: Publish) -> CardView:
         await tx.publications.set_card(wanted.campaign_id, wanted.source_id, card_id)
         given = {"campaign": wanted.campaign_id, "member": wanted.member_id}
         await _record(tx, Event.CARD_PUBLISHED, card_id, source_id=wanted.source_id, **given)
-    return await answers.answered(tx, wanted.request, card_id, is_new=False)
+    return await answers.of_card(tx, wanted.request, card_id, is_new=False)
 
 
 async def remove(tx: Transaction, card_id: int, reason: str) -> CardView:
